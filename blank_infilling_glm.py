@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layout of autoregressive blank infilling (Du et al., ACL 2022, section 2.1): Part A, then the pieces of Part B."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+IGNORE = -100  # the label that every loss of PyTorch and Transformers leaves out
+
+
+class Blank(NamedTuple):
+    """
+    One blank of a text and what belongs into it.
+
+    Args:
+        position (`int`): index of the blank's mask token in Part A; it is the first position of every token of the piece.
+        span (`Sequence[int]`): ids of the tokens that were taken out. Empty for a prompt: the piece is a lone `sop`.
+        labels (`Sequence[int]`, *optional*, defaults to `[*span, eop]`):
+            What the piece predicts, one label for `sop` and each token of the span but those that predict nothing; the
+            piece is as long as its labels. `labels=span` leaves out `eop`: for a piece that runs to the end of the text, and
+            for candidates whose end is not scored. -100 is not predicted.
+    """
+
+    position: int
+    span: Sequence[int]
+    labels: Sequence[int] | None = None
+
+
+def blank_out(tokens: Sequence[int], spans: Sequence[tuple[int, int]], mask: int) -> tuple[list[int], list[Blank]]:
+    """
+    Take spans out of a text and leave one mask token for each.
+
+        tokens   x1 x2 x3 x4 x5 x6      spans  (4, 6), (2, 3)
+        part_a   x1 x2 [M] x4 [M]       blanks (4, x5 x6), (2, x3)
+
+    Args:
+        tokens (`Sequence[int]`): the text.
+        spans (`Sequence[tuple[int, int]]`): half-open `(start, end)`, none overlapping, in the order of Part B.
+        mask (`int`): id of `[MASK]`, `[sMASK]` or `[gMASK]`.
+
+    Returns:
+        `tuple[list[int], list[Blank]]`: Part A, and the blanks in the order of `spans`.
+    """
+    part_a: list[int] = []
+    position_of: dict[int, int] = {}
+    end_of_last = 0
+    for start, end in sorted(spans):
+        if not end_of_last <= start < end <= len(tokens):
+            raise ValueError(
+                f"Span ({start}, {end}) is empty, overlaps another or leaves the text of {len(tokens)} tokens. "
+                "Spans are half-open, at least one token long and disjoint."
+            )
+        part_a += tokens[end_of_last:start]
+        position_of[start] = len(part_a)
+        part_a.append(mask)
+        end_of_last = end
+    part_a += tokens[end_of_last:]
+    return part_a, [Blank(position_of[start], tokens[start:end]) for start, end in spans]
+
+
+def lay_out(part_a: Sequence[int], blanks: Sequence[Blank], *, sop: int, eop: int) -> dict[str, list[int]]:
+    """
+    Lay out one example: Part A, then the piece of each blank, in the order given (paper, section 2.1 and Figure 2).
+
+        input_ids            x1   x2   [M]  x4   [M]  S    x5   x6   S    x3
+        labels               -    -    -    -    -    x5   x6   E    x3   E
+        position_ids         0    1    2    3    4    4    4    4    2    2
+        block_position_ids   0    0    0    0    0    1    2    3    1    2
+
+    Args:
+        part_a (`Sequence[int]`): the corrupted text, a mask token in the place of each blank.
+        blanks (`Sequence[Blank]`): the blanks in the order in which Part B holds them.
+        sop (`int`): id of `<|startofpiece|>`, S above.
+        eop (`int`): id of `<|endofpiece|>`, E above.
+
+    Returns:
+        `dict[str, list[int]]`: `input_ids`, `labels` (-100, shown as `-`, is not predicted), `position_ids` and
+        `block_position_ids`, four lists of the same length. Positions count from 0 (the paper's from 1).
+
+    Raises:
+        `ValueError`: a blank stands outside Part A.
+    """
+    input_ids, labels = list(part_a), [IGNORE] * len(part_a)
+    position_ids, block_position_ids = list(range(len(part_a))), [0] * len(part_a)
+    for blank in blanks:
+        if not 0 <= blank.position < len(part_a):
+            raise ValueError(
+                f"A blank stands at position {blank.position} of a Part A of {len(part_a)} tokens. Give the index of its "
+                "mask token in Part A."
+            )
+        predicted = [*blank.span, eop] if blank.labels is None else blank.labels
+        input_ids += [sop, *blank.span][: len(predicted)]
+        labels += predicted
+        position_ids += [blank.position] * len(predicted)
+        block_position_ids += range(1, len(predicted) + 1)
+    return {
+        "input_ids": input_ids,
+        "labels": labels,
+        "position_ids": position_ids,
+        "block_position_ids": block_position_ids,
+    }
