@@ -4,6 +4,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
+
 
 IGNORE = -100  # the label that every loss of PyTorch and Transformers leaves out
 
@@ -99,3 +101,70 @@ def lay_out(part_a: Sequence[int], blanks: Sequence[Blank], *, sop: int, eop: in
         "position_ids": position_ids,
         "block_position_ids": block_position_ids,
     }
+
+
+def find_blanks(input_ids: torch.Tensor, mask_token_ids: Sequence[int] | None) -> torch.Tensor:
+    """Where the mask tokens stand in `input_ids`: a `torch.BoolTensor` of its shape."""
+    return torch.isin(input_ids, torch.tensor(mask_token_ids or [], dtype=torch.long, device=input_ids.device))
+
+
+def derive_positions(
+    input_ids: torch.Tensor,
+    is_token: torch.Tensor,
+    *,
+    mask_token_ids: Sequence[int],
+    sop: int | None,
+    block_position_ids: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Both positions of rows whose layout their tokens show: all before the first sop is Part A, and the k-th piece stands on
+    the k-th blank. Padding counts for nothing, on whichever side it stands.
+
+        input_ids            pad  x1   x2   [M]  x4   [M]  S    x5   x6   S    x3
+        position_ids         0    0    1    2    3    4    2    2    2    4    4
+        block_position_ids   0    0    0    0    0    0    1    2    3    1    2
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(B, T)`): the rows.
+        is_token (`torch.BoolTensor` of shape `(B, T)`): False on padding.
+        mask_token_ids (`Sequence[int]`): ids of the tokens that stand for a blank.
+        sop (`int`, *optional*): id of `<|startofpiece|>`. None: the rows are Part A.
+        block_position_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
+            Where they are known, the pieces begin where they are 1.
+
+    Returns:
+        `tuple[torch.LongTensor, torch.LongTensor]`: `position_ids` and `block_position_ids`, each of shape `(B, T)`.
+
+    Raises:
+        `ValueError`: a row has more pieces than blanks.
+    """
+    index = (is_token.long().cumsum(-1) - 1).clamp(min=0)
+    if block_position_ids is not None:
+        is_sop = (block_position_ids == 1) & is_token
+    else:
+        is_sop = (input_ids == (-1 if sop is None else sop)) & is_token
+    piece = is_sop.long().cumsum(-1)  # 0 in Part A, k in the k-th piece
+    in_part_b = (piece > 0) & is_token
+    is_blank = find_blanks(input_ids, mask_token_ids) & is_token & ~in_part_b
+    if not torch.compiler.is_compiling() and bool((piece[:, -1] > is_blank.sum(-1)).any()):
+        row = int((piece[:, -1] > is_blank.sum(-1)).nonzero()[0])
+        raise ValueError(
+            f"Row {row} has {int(piece[row, -1])} piece(s) in Part B but {int(is_blank[row].sum())} blank(s) in Part A. "
+            f"Put one of the mask tokens (ids {list(mask_token_ids)}) into Part A for each, or pass position_ids and "
+            "block_position_ids."
+        )
+    blank = torch.where(is_blank, is_blank.long().cumsum(-1), 0)  # k at the k-th blank, 0 elsewhere
+    position_of_blank = index.new_zeros(index.shape[0], index.shape[1] + 1).scatter(-1, blank, index)
+    position_ids = torch.where(in_part_b, position_of_blank.gather(-1, piece), index)
+    index_of_sop = torch.where(is_sop, index, 0).cummax(-1).values
+    return position_ids, torch.where(in_part_b, index - index_of_sop + 1, 0)
+
+
+def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids: torch.Tensor | None) -> None:
+    """Refuse positions of another shape than `(B, T)`, and say how to split the stacked ones of the old GLM code."""
+    for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
+        if positions is not None and positions.dim() != 2:
+            raise ValueError(
+                f"{name} must have shape (batch, sequence), got {tuple(positions.shape)}. The old GLM code stacked both "
+                "positions: pass position_ids=stacked[:, 0] and block_position_ids=stacked[:, 1]."
+            )
