@@ -198,8 +198,8 @@ class GLMGenerationMixin(GenerationMixin):
                     "pass the whole row, or position_ids and block_position_ids of the new tokens."
                 )
             is_token = attention_mask.bool()
-        if ids.dim() == 3:  # embeddings show neither blanks nor sop
-            ids = torch.full(ids.shape[:2], -1, device=ids.device)
+        if ids.dim() == 3:
+            ids = self.glm._recognize(ids)
         position_ids, block_position_ids = self._derive(ids, is_token, model_kwargs.get("block_position_ids"))
         model_kwargs["block_position_ids"] = block_position_ids
         return position_ids
@@ -245,7 +245,9 @@ class GLMGenerationMixin(GenerationMixin):
         return model_inputs
 
     @staticmethod
-    def create_masks_for_generate(config, inputs_embeds, attention_mask, past_key_values, **kwargs) -> torch.Tensor | None:
+    def create_masks_for_generate(
+        config, inputs_embeds, attention_mask, past_key_values, **kwargs
+    ) -> torch.Tensor | None:
         """The ready mask of a decoding step, for compiled steps; the prompt's is made by the model, which knows Part A."""
         if inputs_embeds.shape[1] > 1:
             return attention_mask

@@ -269,7 +269,7 @@ class GLMModel(GLMPreTrainedModel):
         return BaseModelOutputWithPast(last_hidden_state=hidden_states, past_key_values=past_key_values)
 
     def _derive_positions(self, input_ids, inputs_embeds, attention_mask, block_position_ids, past_key_values):
-        """Positions of rows that come without; embeddings alone show no blank, so they are Part A."""
+        """Positions of rows that come without."""
         length = inputs_embeds.shape[1]
         if length == 1 and past_key_values is not None and past_key_values.get_seq_length() > 0:
             raise ValueError(
@@ -279,7 +279,7 @@ class GLMModel(GLMPreTrainedModel):
         if attention_mask is not None and attention_mask.dim() == 2:
             is_token = attention_mask[:, -length:].to(inputs_embeds.device).bool()
         if input_ids is None:
-            input_ids = torch.full_like(is_token, -1, dtype=torch.long)
+            input_ids = self._recognize(inputs_embeds)
         return derive_positions(
             input_ids,
             is_token,
@@ -287,6 +287,14 @@ class GLMModel(GLMPreTrainedModel):
             sop=self.config.decoder_start_token_id,
             block_position_ids=block_position_ids,
         )
+
+    def _recognize(self, inputs_embeds):
+        """The ids of sop and the mask tokens among embeddings that were looked up in the table; -1 for all others."""
+        input_ids = torch.full(inputs_embeds.shape[:2], -1, device=inputs_embeds.device)
+        for token_id in {self.config.decoder_start_token_id, *(self.config.mask_token_ids or [])} - {None}:
+            is_this = (inputs_embeds == self.word_embeddings.weight[token_id]).all(-1)
+            input_ids = input_ids.masked_fill(is_this, token_id)
+        return input_ids
 
     def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, past_key_values):
         """

@@ -1,41 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-GLM for Hugging Face Transformers. Importing this package registers GLM with the Auto classes, PEFT and `pipeline`.
+GLM for Hugging Face Transformers. Importing this package registers GLM with the Auto classes and `pipeline`.
 
-Nothing heavy is imported here: what needs `datasets`, `evaluate` or the `Trainer` loads when it is first used.
+The public names load when they are first used.
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+import importlib
 
-from blank_infilling_glm import Blank, blank_out, lay_out
-from configuration_glm import GLMConfig
-from modeling_glm import GLMForConditionalGeneration, GLMModel, GLMPreTrainedModel
-from tokenization_glm import (
-    GLMBertTokenizer,
-    GLMChineseTokenizer,
-    GLMGPT2Tokenizer,
-    GLMRobertaTokenizer,
-    GLMTokenizer,
-)
+from .registration import register
 
-
-AutoConfig.register(GLMConfig.model_type, GLMConfig)
-AutoModel.register(GLMConfig, GLMModel)
-AutoModelForSeq2SeqLM.register(GLMConfig, GLMForConditionalGeneration)
-AutoModelForCausalLM.register(GLMConfig, GLMForConditionalGeneration)
-# each name can stand in a tokenizer_config.json; the last one is what a folder without the name gets
-for _tokenizer in (GLMGPT2Tokenizer, GLMRobertaTokenizer, GLMBertTokenizer, GLMChineseTokenizer, GLMTokenizer):
-    AutoTokenizer.register(GLMConfig, tokenizer_class=_tokenizer, exist_ok=True)
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Blank",
-    "GLMConfig",
-    "GLMForConditionalGeneration",
-    "GLMModel",
-    "GLMPreTrainedModel",
-    "GLMTokenizer",
-    "blank_out",
-    "lay_out",
-]
+_MODULE_OF = {
+    "Blank": "blank_infilling_glm",
+    "blank_out": "blank_infilling_glm",
+    "lay_out": "blank_infilling_glm",
+    "GLMConfig": "configuration_glm",
+    "GLMForConditionalGeneration": "modeling_glm",
+    "GLMModel": "modeling_glm",
+    "GLMTokenizer": "tokenization_glm",
+    "BlankInfillingPipeline": "transformers_glm.pipeline",
+    "DataCollatorForBlankInfilling": "transformers_glm.collator",
+    "FilledText": "transformers_glm.infilling",
+    "fill_blanks": "transformers_glm.infilling",
+}
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__():
+    return __all__
+
+
+register()

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fill the blanks of texts, left to right: each piece is written with the earlier ones in sight (paper, section 2.1)."""
+
+import re
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicCache
+from transformers.utils import logging
+
+
+logger = logging.get_logger(__name__)
+
+MAX_NEW_TOKENS = 64  # of a piece, unless the caller says
+
+
+@dataclass(frozen=True)
+class FilledText:
+    """
+    A text with its blanks filled.
+
+    Args:
+        text (`str`): the text, each mask token and the space before it replaced by its piece.
+        pieces (`list[str]`): what stands in each blank, in reading order.
+        log_probabilities (`list[float]`): natural logarithm of each piece's probability, its end included, given the text
+            and the pieces before it.
+    """
+
+    text: str
+    pieces: list[str]
+    log_probabilities: list[float]
+
+
+def fill_blanks(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: str | list[str],
+    *,
+    batch_size: int = 16,
+    **generate_kwargs,
+) -> FilledText | list:
+    """
+    Fill every blank of every text: `[MASK]` with a span, `[sMASK]` with sentences, `[gMASK]` with the rest of the text.
+
+    The pieces of a text are written one after the other in one row, each seeing the text and the pieces before it; the
+    cache is carried on from blank to blank (beam search begins a new one for each blank, as its beams change places).
+
+    Args:
+        model ([`GLMForConditionalGeneration`]): the model.
+        tokenizer ([`GLMTokenizer`]): its tokenizer.
+        texts (`str` or `list[str]`): texts with one blank or more each; their numbers may differ.
+        batch_size (`int`, *optional*, defaults to 16): texts that are filled together.
+        generate_kwargs: passed to [`~GLMForConditionalGeneration.generate`] for each blank, for example `do_sample=True`,
+            `num_beams=4`, `max_new_tokens=64` (the default). With `num_return_sequences=n` the first blank is filled in
+            `n` ways and each is carried on by itself.
+
+    Returns:
+        [`FilledText`] for a string, a list of them for a list; with `num_return_sequences=n > 1` a list of `n` in the
+        place of each.
+
+    Raises:
+        `ValueError`: a text without a blank, with sop in it, or longer than the model's position table.
+    """
+    generate_kwargs.setdefault("max_new_tokens", MAX_NEW_TOKENS)
+    copies = generate_kwargs.pop("num_return_sequences", 1)
+    prompts = [read_prompt(text, tokenizer) for text in ([texts] if isinstance(texts, str) else texts)]
+    for prompt in prompts:
+        if len(prompt.token_ids) > model.config.max_sequence_length + 1:
+            raise ValueError(
+                f"The text has {len(prompt.token_ids)} tokens, the model's position table {model.config.max_sequence_length + 1}"
+                f" rows: {prompt.text[:60]!r}... Shorten it round its blanks."
+            )
+    filled = []
+    for start in range(0, len(prompts), batch_size):
+        filled += _fill_batch(model, tokenizer, prompts[start : start + batch_size], copies, generate_kwargs)
+    if copies == 1:
+        filled = [copies_of_text[0] for copies_of_text in filled]
+    return filled[0] if isinstance(texts, str) else filled
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text, its Part A and how many blanks it has."""
+
+    text: str
+    token_ids: list[int]
+    blanks: int
+
+
+def read_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> Prompt:
+    """Encode a text with blanks; as in pretraining, nothing follows a [gMASK] at its end."""
+    token_ids = list(tokenizer(text, truncation=False)["input_ids"])
+    blanks = sum(token_id in tokenizer.mask_token_ids for token_id in token_ids)
+    mask_tokens = tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids)
+    if blanks == 0:
+        raise ValueError(f"No blank in {text[:60]!r}: put one of {mask_tokens} where the text is to be filled.")
+    if tokenizer.sop_token_id in token_ids:
+        raise ValueError(f"{tokenizer.sop_token} in {text[:60]!r}: it begins a piece, leave it to the model.")
+    if token_ids[-2:] == [tokenizer.gmask_token_id, tokenizer.eos_token_id]:
+        token_ids.pop()
+    return Prompt(text, token_ids, blanks)
+
+
+@torch.no_grad()
+def _fill_batch(model, tokenizer, prompts, copies, generate_kwargs):
+    """One round a blank; a text without a further one leaves the batch."""
+    rows, mask = _pad_left(prompts, tokenizer.pad_token_id, model.device)
+    row_of = [[index] for index in range(len(prompts))]  # rows that belong to a text, in the batch of the round
+    pieces = [[([], []) for _ in range(copies)] for _ in prompts]
+    cache = None
+    for number in range(max(prompt.blanks for prompt in prompts)):
+        active = [index for index, prompt in enumerate(prompts) if prompt.blanks > number]
+        kept = torch.tensor([row for index in active for row in row_of[index]], device=rows.device)
+        rows, mask = _begin_piece(rows[kept], mask[kept], tokenizer.sop_token_id)
+        if cache is not None:
+            cache.batch_select_indices(kept)
+        ways = copies if number == 0 else 1
+        round_ = _generate_piece(
+            model, tokenizer, rows, mask, cache, {**generate_kwargs, "num_return_sequences": ways}
+        )
+        mask = torch.cat([mask.repeat_interleave(ways, 0), round_.inside.to(mask.dtype)], dim=-1)
+        rows, cache = round_.rows, round_.cache
+        row_of = [[] for _ in prompts]
+        for place, index in enumerate(active):
+            row_of[index] = list(range(place * copies, (place + 1) * copies))
+            for copy, row in enumerate(row_of[index]):
+                texts, log_probabilities = pieces[index][copy]
+                texts.append(tokenizer.decode(round_.pieces[row], skip_special_tokens=True))
+                log_probabilities.append(round_.log_probabilities[row])
+    return [
+        [FilledText(splice(prompt.text, texts, tokenizer), texts, scores) for texts, scores in of_text]
+        for prompt, of_text in zip(prompts, pieces, strict=True)
+    ]
+
+
+def _pad_left(prompts, pad, device):
+    width = max(len(prompt.token_ids) for prompt in prompts)
+    rows = [[pad] * (width - len(prompt.token_ids)) + prompt.token_ids for prompt in prompts]
+    mask = [[0] * (width - len(prompt.token_ids)) + [1] * len(prompt.token_ids) for prompt in prompts]
+    return torch.tensor(rows, device=device), torch.tensor(mask, device=device)
+
+
+def _begin_piece(rows, mask, sop):
+    sops = rows.new_full((rows.shape[0], 1), sop)
+    return torch.cat([rows, sops], dim=-1), torch.cat([mask, torch.ones_like(sops)], dim=-1)
+
+
+@dataclass
+class Round:
+    """What one blank of each row was filled with: `inside` (R, new tokens) marks the piece's tokens without its end."""
+
+    rows: torch.Tensor
+    inside: torch.Tensor
+    pieces: list[list[int]]
+    log_probabilities: list[float]
+    cache: DynamicCache | None
+
+
+def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
+    output = model.generate(
+        rows,
+        attention_mask=mask,
+        past_key_values=cache,
+        return_dict_in_generate=True,
+        output_logits=True,
+        **generate_kwargs,
+    )
+    new = output.sequences[:, rows.shape[1] :]
+    is_end = torch.isin(new, torch.tensor([tokenizer.eop_token_id, tokenizer.eos_token_id], device=new.device))
+    ends_before = is_end.long().cumsum(-1) - is_end.long()
+    inside = (ends_before == 0) & ~is_end
+    if bool(inside.all(-1).any()):
+        logger.warning_once(f"A piece was cut after {new.shape[1]} tokens without its end: raise max_new_tokens.")
+    scores = model.compute_transition_scores(
+        output.sequences, output.logits, getattr(output, "beam_indices", None), normalize_logits=True
+    )
+    scores = torch.where(ends_before == 0, scores[:, : new.shape[1]], 0.0).sum(-1)
+    # beams change places, so only a plain cache holds the rows that were returned
+    carried = output.past_key_values if getattr(output, "beam_indices", None) is None else None
+    return Round(
+        rows=output.sequences,
+        inside=inside,
+        pieces=[row[is_inside].tolist() for row, is_inside in zip(new, inside, strict=True)],
+        log_probabilities=scores.tolist(),
+        cache=carried if isinstance(carried, DynamicCache) else None,
+    )
+
+
+def splice(text: str, pieces: list[str], tokenizer: PreTrainedTokenizerBase) -> str:
+    """
+    Put the pieces into the places of the mask tokens.
+
+    The space before a mask token belongs to the blank: a byte-level piece brings its own, for other vocabularies, whose
+    pieces cannot, it stays.
+    """
+    mask_tokens = tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids)
+    pattern = r"(\s*)(?:" + "|".join(map(re.escape, mask_tokens)) + ")"
+    keeps_spaces = tokenizer.decode(tokenizer(" a", add_special_tokens=False)["input_ids"]).startswith(" ")
+    remaining = iter(pieces)
+    return re.sub(pattern, lambda match: ("" if keeps_spaces else match[1]) + next(remaining), text)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Registers GLM where Transformers looks classes up, each time at the moment the place is first imported.
+
+Torch and the Auto classes take seconds to import; a program that imports this package and needs neither does not pay.
+"""
+
+import sys
+
+from wrapt import register_post_import_hook
+
+
+def _register_config(auto) -> None:
+    from configuration_glm import GLMConfig
+
+    auto.AutoConfig.register(GLMConfig.model_type, GLMConfig)
+
+
+def _register_models(_) -> None:
+    import modeling_glm
+
+    auto = sys.modules.get("transformers.models.auto.modeling_auto")
+    # of two modules that import each other, the one that is finished last finds both ready
+    ready = hasattr(modeling_glm, "GLMForConditionalGeneration") and hasattr(auto, "AutoModelForSeq2SeqLM")
+    if ready and modeling_glm.GLMConfig not in auto.AutoModel._model_mapping:
+        auto.AutoModel.register(modeling_glm.GLMConfig, modeling_glm.GLMModel)
+        auto.AutoModelForSeq2SeqLM.register(modeling_glm.GLMConfig, modeling_glm.GLMForConditionalGeneration)
+        auto.AutoModelForCausalLM.register(modeling_glm.GLMConfig, modeling_glm.GLMForConditionalGeneration)
+
+
+def _register_tokenizers(auto) -> None:
+    import tokenization_glm as glm
+    from configuration_glm import GLMConfig
+
+    released = (glm.GLMGPT2Tokenizer, glm.GLMRobertaTokenizer, glm.GLMBertTokenizer, glm.GLMChineseTokenizer)
+    # each name can stand in a tokenizer_config.json; the last one is what a folder without a name gets
+    for tokenizer_class in (*released, glm.GLMTokenizer):
+        auto.AutoTokenizer.register(GLMConfig, tokenizer_class=tokenizer_class, exist_ok=True)
+
+
+def _register_pipeline(_) -> None:
+    from transformers import AutoModelForSeq2SeqLM
+
+    from . import pipeline
+
+    pipelines = sys.modules.get("transformers.pipelines")
+    ready = hasattr(pipeline, "BlankInfillingPipeline") and hasattr(pipelines, "PIPELINE_REGISTRY")
+    if ready and "blank-infilling" not in pipelines.PIPELINE_REGISTRY.supported_tasks:
+        pipelines.PIPELINE_REGISTRY.register_pipeline(
+            "blank-infilling",
+            pipeline_class=pipeline.BlankInfillingPipeline,
+            pt_model=AutoModelForSeq2SeqLM,
+            type="text",
+        )
+
+
+def register() -> None:
+    """Register GLM with the Auto classes and `pipeline`, as soon as each is imported."""
+    register_post_import_hook(_register_config, "transformers.models.auto.configuration_auto")
+    register_post_import_hook(_register_models, "transformers.models.auto.modeling_auto")
+    register_post_import_hook(_register_models, "modeling_glm")
+    register_post_import_hook(_register_tokenizers, "transformers.models.auto.tokenization_auto")
+    register_post_import_hook(_register_pipeline, "transformers.pipelines")
+    register_post_import_hook(_register_pipeline, "transformers_glm.pipeline")
