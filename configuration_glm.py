@@ -44,6 +44,11 @@ class GLMConfig(PreTrainedConfig):
             training code did.
         use_cache (`bool`, *optional*, defaults to `True`): whether to return keys and values of the past.
         tie_word_embeddings (`bool`, *optional*, defaults to `True`): whether the LM head is the word embeddings.
+        block_position_encoding (`bool`, *optional*, defaults to `True`):
+            Whether tokens carry the second position, within their piece. Every released model does; `False` is the paper's
+            ablation, whose position table has `max_sequence_length` rows.
+        classifier_dropout (`float`, *optional*):
+            Dropout of the classification head; `output_dropout_prob` if not set.
         mask_token_ids (`list[int]`, *optional*):
             Ids of the tokens that stand for a blank: `[MASK]`, `[sMASK]`, `[gMASK]`, as far as the tokenizer has them. The
             last one is where a text without a blank is continued.
@@ -94,17 +99,14 @@ class GLMConfig(PreTrainedConfig):
     hidden_act: str = "gelu"
     use_cache: bool = True
     tie_word_embeddings: bool = True
+    block_position_encoding: bool = True
+    classifier_dropout: float | int | None = None
     mask_token_ids: list[int] | None = None
     decoder_start_token_id: int | None = None
     pad_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
 
     def __post_init__(self, **kwargs):
-        if kwargs.pop("block_position_encoding", True) is False:
-            raise ValueError(
-                "block_position_encoding=False: a GLM without the second position. No released model is one; "
-                "this package has two positions always."
-            )
         for field in DROPPED_FIELDS:
             kwargs.pop(field, None)
         super().__post_init__(**kwargs)

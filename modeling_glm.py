@@ -6,12 +6,16 @@ import math
 import torch
 from torch import nn
 from transformers import initialization as init
-from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, DynamicCache
+from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.masking_utils import create_causal_mask
-from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPast,
+    CausalLMOutputWithPast,
+    MultipleChoiceModelOutput,
+    SequenceClassifierOutputWithPast,
+)
+from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
@@ -21,112 +25,12 @@ try:
     from .blank_infilling_glm import check_position_shapes, derive_positions, find_blanks
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
+    from .transformer_glm import GLMAttention, GLMLayer, GLMTransformer
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
     from blank_infilling_glm import check_position_shapes, derive_positions, find_blanks
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
-
-
-def eager_attention_forward(module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs):
-    """Attention as the paper writes it; `query`, `key` and `value` have shape (B, H, T, D)."""
-    scores = torch.matmul(query, key.transpose(2, 3)) * scaling
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights  # (B, T, H, D), (B, H, T, T)
-
-
-class GLMAttention(nn.Module):
-    """Multi-head attention with one fused projection, split into thirds `[query | key | value]`."""
-
-    def __init__(self, config: GLMConfig, layer_idx: int):
-        super().__init__()
-        self.config = config
-        self.layer_idx = layer_idx
-        self.head_dim = config.hidden_size // config.num_attention_heads
-        self.scaling = self.head_dim**-0.5
-        self.attention_dropout = config.attention_dropout_prob
-        self.is_causal = True
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.dense.is_output_projection = True
-        self.output_dropout = nn.Dropout(config.output_dropout_prob)
-
-    def forward(self, hidden_states, attention_mask, past_key_values=None, **kwargs):
-        """Attend with `hidden_states` (B, T, hidden_size)."""
-        shape = hidden_states.shape[:-1]
-        query, key, value = (
-            part.view(*shape, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
-            for part in self.query_key_value(hidden_states).chunk(3, dim=-1)
-        )
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
-        output, weights = attend(
-            self,
-            query,
-            key,
-            value,
-            attention_mask,
-            scaling=self.scaling,
-            dropout=self.attention_dropout if self.training else 0.0,
-            **kwargs,
-        )
-        return self.output_dropout(self.dense(output.reshape(*shape, -1))), weights
-
-
-class GLMMLP(nn.Module):
-    """Two linear layers, four times as wide between them."""
-
-    def __init__(self, config: GLMConfig):
-        super().__init__()
-        self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.dense_4h_to_h = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.dense_4h_to_h.is_output_projection = True
-        self.activation = ACT2FN[config.hidden_act]
-        self.output_dropout = nn.Dropout(config.output_dropout_prob)
-
-    def forward(self, hidden_states):
-        """Transform `hidden_states` (B, T, hidden_size)."""
-        return self.output_dropout(self.dense_4h_to_h(self.activation(self.dense_h_to_4h(hidden_states))))
-
-
-class GLMLayer(GradientCheckpointingLayer):
-    """Layer norm, attention, residual; layer norm, MLP, residual."""
-
-    def __init__(self, config: GLMConfig, layer_idx: int):
-        super().__init__()
-        self.input_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
-        self.attention = GLMAttention(config, layer_idx)
-        self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
-        self.mlp = GLMMLP(config)
-
-    def forward(self, hidden_states, attention_mask, past_key_values=None, **kwargs):
-        """Transform `hidden_states` (B, T, hidden_size)."""
-        attended, _ = self.attention(self.input_layernorm(hidden_states), attention_mask, past_key_values, **kwargs)
-        hidden_states = hidden_states + attended
-        return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
-
-
-class GLMTransformer(nn.Module):
-    """The layers and the two position tables, under the names of the released checkpoints."""
-
-    def __init__(self, config: GLMConfig):
-        super().__init__()
-        self.position_embeddings = nn.Embedding(config.max_sequence_length + 1, config.hidden_size)
-        self.block_position_embeddings = nn.Embedding(config.max_sequence_length + 1, config.hidden_size)
-        self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
-        self.layers = nn.ModuleList([GLMLayer(config, index) for index in range(config.num_layers)])
-        self.final_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
-
-    def forward(self, inputs_embeds, position_ids, block_position_ids, attention_mask, past_key_values=None, **kwargs):
-        """Run `inputs_embeds` (B, T, hidden_size) with its two positions (B, T) through the layers."""
-        hidden_states = inputs_embeds + self.position_embeddings(position_ids)
-        hidden_states = self.embedding_dropout(hidden_states + self.block_position_embeddings(block_position_ids))
-        for layer in self.layers:
-            hidden_states = layer(hidden_states, attention_mask, past_key_values, **kwargs)
-        return self.final_layernorm(hidden_states)
+    from transformer_glm import GLMAttention, GLMLayer, GLMTransformer
 
 
 class GLMPreTrainedModel(PreTrainedModel):
@@ -255,9 +159,10 @@ class GLMModel(GLMPreTrainedModel):
             )
             position_ids = derived[0] if position_ids is None else position_ids
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
-        rows = self.config.max_sequence_length + 1
-        _check_range(position_ids, rows, "position_ids", "position table (max_sequence_length + 1)")
-        _check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length + 1)")
+        rows = self.transformer.position_embeddings.num_embeddings
+        _check_range(position_ids, rows, "position_ids", "position table (max_sequence_length)")
+        if self.config.block_position_encoding:
+            _check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length)")
         hidden_states = self.transformer(
             inputs_embeds,
             position_ids,
@@ -549,4 +454,209 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             )
 
 
-__all__ = ["GLMForConditionalGeneration", "GLMModel", "GLMPreTrainedModel"]
+class GLMClassificationHead(nn.Module):
+    """The head of the released code: dropout, dense, tanh, dropout, projection to the labels."""
+
+    def __init__(self, config: GLMConfig):
+        super().__init__()
+        dropout = config.output_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+        self.dropout = nn.Dropout(dropout)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, pooled):
+        """Scores (B, labels) of `pooled` (B, hidden_size)."""
+        return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(pooled)))))
+
+
+class GLMForSequenceClassification(GLMPreTrainedModel):
+    """GLM that classifies a text by its first token, [CLS]; the baseline of the paper's cloze tasks."""
+
+    def __init__(self, config: GLMConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.glm = GLMModel(config)
+        self.classifier = GLMClassificationHead(config)  # PEFT trains and saves a head of this name
+        self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs) -> "GLMForSequenceClassification":
+        """Load a checkpoint; the head may have the names of the released code, `dense` and `out_proj`."""
+        kwargs.setdefault("key_mapping", {r"^dense\.": "classifier.dense.", r"^out_proj\.": "classifier.out_proj."})
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model._weight_conversions = []  # saving would write the released names back
+        return loaded
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        block_position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        labels: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs,
+    ) -> SequenceClassifierOutputWithPast:
+        r"""
+        Args:
+            input_ids, attention_mask, position_ids, block_position_ids, past_key_values, inputs_embeds, use_cache:
+                See [`GLMModel`]. Padding may stand on either side.
+            labels (`torch.Tensor` of shape `(B,)` or `(B, labels)`, *optional*):
+                Classes (`torch.long`), numbers for one label (regression), or 0/1 of shape `(B, labels)` (multi-label).
+        """
+        outputs = self.glm(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            block_position_ids=block_position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        hidden_states = outputs.last_hidden_state
+        first = torch.zeros(hidden_states.shape[0], dtype=torch.long, device=hidden_states.device)
+        if attention_mask is not None and attention_mask.dim() == 2:
+            first = attention_mask[:, -hidden_states.shape[1] :].to(first.device).bool().long().argmax(-1)
+        logits = self.classifier(hidden_states[torch.arange(hidden_states.shape[0], device=first.device), first])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config, **kwargs)
+        return SequenceClassifierOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+class GLMForMultipleChoice(GLMPreTrainedModel):
+    """GLM that scores candidates for a blank by their log-probabilities; the text is read once for all of them."""
+
+    def __init__(self, config: GLMConfig):
+        super().__init__(config)
+        self.glm = GLMModel(config)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        block_position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        choice_ids: torch.LongTensor | list[list[torch.LongTensor]] | None = None,
+        choice_indices: torch.LongTensor | list[list[torch.LongTensor]] | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        length_normalization: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> MultipleChoiceModelOutput:
+        r"""
+        Args:
+            input_ids (`torch.LongTensor` of shape `(B, T)`):
+                Part A, then one piece for each choice, all on the same blank
+                ([`~GLMTokenizer.build_inputs_for_multiple_choice`] makes them). Choices do not see each other.
+            attention_mask, position_ids, block_position_ids, past_key_values, inputs_embeds, use_cache: See [`GLMModel`].
+            choice_ids (`torch.LongTensor` of shape `(B, C, L)`, or nested lists of tensors):
+                The tokens of each choice that are scored, -100 where there is none.
+            choice_indices (`torch.LongTensor` of shape `(B, C, L)`, or nested lists of tensors):
+                Index in the row of the position that predicts each of them.
+            labels (`torch.LongTensor` of shape `(B,)`, *optional*): the right choices.
+            length_normalization (`bool`, *optional*, defaults to `False`): whether to divide each score by its tokens.
+            num_items_in_batch (`int` or `torch.Tensor`, *optional*): the loss is the sum over the rows divided by it.
+
+        Returns:
+            `MultipleChoiceModelOutput`: `logits` (B, C) are the sums of the choices' log-probabilities; `-inf` stands where
+            a row has fewer choices than others.
+        """
+        rows = (input_ids if input_ids is not None else inputs_embeds).shape[0]
+        choice_ids, choice_indices = self._stack(choice_ids, rows), self._stack(choice_indices, rows)
+        outputs = self.glm(
+            input_ids=input_ids,
+            attention_mask=self._mask(attention_mask, block_position_ids),
+            position_ids=position_ids,
+            block_position_ids=block_position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        logits = self._score(outputs.last_hidden_state, choice_ids, choice_indices, length_normalization)
+        loss = None
+        if labels is not None:
+            loss = fixed_cross_entropy(logits, labels.to(logits.device), num_items_in_batch)
+        return MultipleChoiceModelOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+    @staticmethod
+    def _stack(choices, rows):
+        """Nested lists of tensors, as the old code took them (one list a row), in a tensor (B, C, L) padded with -100."""
+        if choices is None:
+            raise ValueError(
+                "choice_ids and choice_indices say what is scored: make them with "
+                "tokenizer.build_inputs_for_multiple_choice(inputs, choices)."
+            )
+        if isinstance(choices, torch.Tensor):
+            return choices
+        choices = choices[:rows]
+        most, longest = max(len(row) for row in choices), max(len(choice) for row in choices for choice in row)
+        stacked = choices[0][0].new_full((len(choices), most, longest), -100)
+        for index, row in enumerate(choices):
+            for number, choice in enumerate(row):
+                stacked[index, number, : len(choice)] = choice
+        return stacked
+
+    @staticmethod
+    def _mask(attention_mask, block_position_ids):
+        """
+        The mask (B, 1, T, T) of a row whose pieces do not see each other; without positions a row has one piece at most.
+
+                     x1 [M] S  y1 S  z1
+            x1, [M]  1  1  .  .  .  .      Part A
+            S        1  1  1  .  .  .      a choice
+            y1       1  1  1  1  .  .
+            S        1  1  .  .  1  .      another
+            z1       1  1  .  .  1  1
+        """
+        if block_position_ids is None or (attention_mask is not None and attention_mask.dim() == 4):
+            return attention_mask
+        piece = (block_position_ids == 1).long().cumsum(-1)
+        place = torch.arange(piece.shape[1], device=piece.device)
+        same_piece = (piece[:, :, None] == piece[:, None, :]) & (place[:, None] >= place)
+        seen = same_piece | (block_position_ids == 0)[:, None, :]
+        if attention_mask is not None:
+            seen = seen & attention_mask.to(seen.device).bool()[:, None, :]
+        return seen[:, None]
+
+    def _score(self, hidden_states, choice_ids, choice_indices, length_normalization):
+        scored = choice_ids != -100
+        batch = torch.arange(choice_ids.shape[0], device=hidden_states.device)[:, None, None].expand_as(choice_ids)[
+            scored
+        ]
+        predicting = hidden_states[batch, choice_indices.to(hidden_states.device)[scored]]  # (tokens, hidden_size)
+        logits = nn.functional.linear(predicting, self.glm.word_embeddings.weight).float()
+        of_token = logits.log_softmax(-1).gather(-1, choice_ids[scored][:, None].to(logits.device)).squeeze(-1)
+        of_choice = logits.new_zeros(choice_ids.shape).masked_scatter(scored.to(logits.device), of_token).sum(-1)
+        lengths = scored.sum(-1).to(logits.device)
+        if length_normalization:
+            of_choice = of_choice / lengths.clamp(min=1)
+        return of_choice.masked_fill(lengths == 0, -torch.inf)
+
+
+__all__ = [
+    "GLMForConditionalGeneration",
+    "GLMForMultipleChoice",
+    "GLMForSequenceClassification",
+    "GLMModel",
+    "GLMPreTrainedModel",
+]

@@ -18,6 +18,8 @@ _MODULE_OF = {
     "lay_out": "blank_infilling_glm",
     "GLMConfig": "configuration_glm",
     "GLMForConditionalGeneration": "modeling_glm",
+    "GLMForMultipleChoice": "modeling_glm",
+    "GLMForSequenceClassification": "modeling_glm",
     "GLMModel": "modeling_glm",
     "GLMTokenizer": "tokenization_glm",
     "BlankInfillingPipeline": "transformers_glm.pipeline",

@@ -17,15 +17,17 @@ def _register_config(auto) -> None:
 
 
 def _register_models(_) -> None:
-    import modeling_glm
+    import modeling_glm as glm
 
     auto = sys.modules.get("transformers.models.auto.modeling_auto")
     # of two modules that import each other, the one that is finished last finds both ready
-    ready = hasattr(modeling_glm, "GLMForConditionalGeneration") and hasattr(auto, "AutoModelForSeq2SeqLM")
-    if ready and modeling_glm.GLMConfig not in auto.AutoModel._model_mapping:
-        auto.AutoModel.register(modeling_glm.GLMConfig, modeling_glm.GLMModel)
-        auto.AutoModelForSeq2SeqLM.register(modeling_glm.GLMConfig, modeling_glm.GLMForConditionalGeneration)
-        auto.AutoModelForCausalLM.register(modeling_glm.GLMConfig, modeling_glm.GLMForConditionalGeneration)
+    ready = hasattr(glm, "__all__") and hasattr(auto, "AutoModelForSeq2SeqLM")
+    if ready and glm.GLMConfig not in auto.AutoModel._model_mapping:
+        auto.AutoModel.register(glm.GLMConfig, glm.GLMModel)
+        auto.AutoModelForSeq2SeqLM.register(glm.GLMConfig, glm.GLMForConditionalGeneration)
+        auto.AutoModelForCausalLM.register(glm.GLMConfig, glm.GLMForConditionalGeneration)
+        auto.AutoModelForSequenceClassification.register(glm.GLMConfig, glm.GLMForSequenceClassification)
+        auto.AutoModelForMultipleChoice.register(glm.GLMConfig, glm.GLMForMultipleChoice)
 
 
 def _register_tokenizers(auto) -> None:
