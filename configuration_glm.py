@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Copyright 2026 the transformers-glm authors
 """Configuration of GLM, the model of autoregressive blank infilling (Du et al., ACL 2022)."""
 
 from typing import Any, ClassVar

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every benchmark prints beside its ratios, and how it takes time: medians over interleaved repetitions."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+import torch
+
+
+def describe() -> str:
+    """The machine and the versions, in one line."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "tokenizers", "numpy"))
+    return f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, {packages}"
+
+
+def medians(candidates: dict[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """
+    Median seconds of each candidate. They take turns, so that what disturbs the machine disturbs all of them.
+
+    Args:
+        candidates (`dict[str, Callable]`): what to run, by name; each runs once before the clock does.
+        repetitions (`int`): how often each is timed.
+    """
+    seconds = {name: [] for name in candidates}
+    for turn in range(repetitions + 1):
+        for name, run in candidates.items():
+            begin = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(taken) for name, taken in seconds.items()}

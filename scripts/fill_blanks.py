@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fill the blanks of texts with a GLM.
+
+    python scripts/fill_blanks.py --model output/demo "Ada [MASK] the first [MASK]."
+    python scripts/fill_blanks.py --model output/demo --num_beams 4 < texts.txt
+    python scripts/fill_blanks.py --model output/demo --json --do_sample --num_return_sequences 3 "It was [MASK]."
+
+Texts are arguments, or lines of the standard input. `[MASK]` stands for a span, `[sMASK]` for sentences, `[gMASK]` for the
+rest of a text.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "texts", nargs="*", help="texts with blanks; the lines of the standard input if there are none"
+    )
+    parser.add_argument("--model", default="output/demo", help="a folder or a name on the Hub")
+    parser.add_argument("--batch_size", type=int, default=16, help="texts that are filled together")
+    parser.add_argument("--max_new_tokens", type=int, default=64, help="most tokens of one piece")
+    parser.add_argument("--num_beams", type=int, default=1, help="beams of the search; 1 is greedy")
+    parser.add_argument("--do_sample", action="store_true", help="draw tokens in place of taking the likeliest")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of drawing: lower is safer")
+    parser.add_argument("--top_k", type=int, default=40, help="draw from this many tokens")
+    parser.add_argument("--num_return_sequences", type=int, default=1, help="ways to fill each text")
+    parser.add_argument("--seed", type=int, default=0, help="of drawing")
+    parser.add_argument(
+        "--json", action="store_true", help="print pieces and log-probabilities too, a JSON object a line"
+    )
+    return parser.parse_args(arguments)
+
+
+def batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    """Batches of texts, so that a long input is answered as it is read."""
+    batch = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print each text with its blanks filled."""
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, set_seed
+    from transformers.utils import logging
+
+    import transformers_glm
+
+    logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    model = AutoModelForSeq2SeqLM.from_pretrained(args.model).eval()
+    set_seed(args.seed)
+    settings = {
+        "max_new_tokens": args.max_new_tokens,
+        "num_beams": args.num_beams,
+        "num_return_sequences": args.num_return_sequences,
+        "do_sample": args.do_sample,
+    }
+    if args.do_sample:
+        settings |= {"temperature": args.temperature, "top_k": args.top_k}
+    texts = iter(args.texts) if args.texts else (line.rstrip("\n") for line in sys.stdin if line.strip())
+    for batch in batches(texts, args.batch_size):
+        for filled in transformers_glm.fill_blanks(model, tokenizer, batch, batch_size=args.batch_size, **settings):
+            for one in filled if isinstance(filled, list) else [filled]:
+                print(json.dumps(vars(one), ensure_ascii=False) if args.json else one.text, flush=True)
+
+
+if __name__ == "__main__":
+    main(parse_arguments())
