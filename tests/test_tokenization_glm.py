@@ -1,0 +1,834 @@
+# SPDX-License-Identifier: Apache-2.0
+import copy
+import functools
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, BertWordPieceTokenizer, ByteLevelBPETokenizer
+from transformers import AutoTokenizer
+
+import transformers_glm  # noqa: F401  (registers the tokenizers)
+from tokenization_glm import (
+    GLMBertTokenizer,
+    GLMChineseTokenizer,
+    GLMGPT2Tokenizer,
+    GLMRobertaTokenizer,
+    GLMTokenizer,
+)
+
+
+SHARED = Path(__file__).parents[2] / "shared"
+FAMILIES = ("gpt2", "roberta", "bert", "chinese")
+CLASSES = {
+    "gpt2": GLMGPT2Tokenizer,
+    "roberta": GLMRobertaTokenizer,
+    "bert": GLMBertTokenizer,
+    "chinese": GLMChineseTokenizer,
+}
+CORPUS = [
+    "Ada wrote a program, and the machine that was to run it was never built.",
+    "Grace found a moth in the relay and taped it into the log book.",
+    "机器能思考吗？图灵提出了这个问题。",
+]
+
+
+def words(tokenizer, encoded):
+    """Tokens of each row, as text."""
+    rows = encoded["input_ids"]
+    rows = rows if isinstance(rows[0], list) else [rows]
+    return [" ".join(tokenizer.convert_ids_to_tokens(row)) for row in rows]
+
+
+@pytest.fixture
+def fresh(tokenizer):
+    """A tokenizer of its own for a test that changes it."""
+    return copy.deepcopy(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def letters():
+    """Letters are tokens, so that rows can be read: no merge ever happens often enough."""
+    return GLMTokenizer.train(["a b c"], vocab_size=266)
+
+
+# a SentencePiece model file, written by hand: field number and wire type, then the value
+
+
+def varint(value):
+    out = []
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def sentencepiece_model(pieces, model_type=2):
+    """`pieces` as pairs of text and kind: 1 normal, 2 unknown, 3 control, 4 defined by the user."""
+    rows = [field(1, field(1, piece.encode()) + b"\x15\x00\x00\x80\x3f" + field(3, kind)) for piece, kind in pieces]
+    return b"".join([*rows, field(2, field(3, model_type)), field(3, field(1, b"identity"))])
+
+
+CHINESE_PIECES = [("<unk>", 2), ("<s>", 3), ("</s>", 3), ("<n>", 4), ("ab", 1), ("▁ab", 1), ("机器", 1)] + [
+    (letter, 1) for letter in "▁abc机器思考[]MASK"
+]
+
+
+@functools.cache
+def old_files(family):
+    """Vocabulary files in their old form, by name, and the number of their ids."""
+    if family == "chinese":
+        return {"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES)}, len(CHINESE_PIECES)
+    if family == "bert":
+        trained = BertWordPieceTokenizer()
+        specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        trained.train_from_iterator(CORPUS * 20, vocab_size=300, special_tokens=specials, show_progress=False)
+        vocab = trained.get_vocab()
+        return {"vocab.txt": "".join(f"{word}\n" for word in sorted(vocab, key=vocab.get)).encode()}, len(vocab)
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(CORPUS * 20, vocab_size=400, show_progress=False)
+    model = json.loads(trained.to_str())["model"]
+    pieces = sorted(model["vocab"], key=model["vocab"].get)
+    first = ["<s>", "<pad>", "</s>", "<unk>"] if family == "roberta" else []
+    last = ["<|endoftext|>", "<mask>"] if family == "roberta" else ["<|endoftext|>"]
+    vocab = {piece: index for index, piece in enumerate([*first, *pieces, *last])}
+    merges = "".join(f"{left} {right}\n" for left, right in model["merges"])
+    return {"vocab.json": json.dumps(vocab).encode(), "merges.txt": f"#version: 0.2\n{merges}".encode()}, len(vocab)
+
+
+def write_old_files(folder, family):
+    files, size = old_files(family)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return size
+
+
+def size_of(family):
+    return old_files(family)[1]
+
+
+ADDED = {  # places behind the vocabulary, as the Hub's folders have them
+    "gpt2": ["<|startofpiece|>", "<|endofpiece|>", "[CLS]", "[MASK]", "[SEP]", "[UNUSED]", "[gMASK]", "[sMASK]"],
+    "roberta": ["<|startofpiece|>", "<|endofpiece|>", "[MASK]"],
+    "bert": ["<|startofpiece|>", "<|endofpiece|>"],
+    "chinese": ["<|endoftext|>", "[SEP]", "[CLS]", "[MASK]", "[UNUSED1]", None, "<|startofpiece|>", "<|endofpiece|>"]
+    + ["[sMASK]", "[gMASK]"],
+}
+NAMES = {
+    "gpt2": {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "cls_token": "[CLS]", "unk_token": "[UNK]"},
+    "roberta": {"eos_token": "</s>", "pad_token": "</s>", "cls_token": "<s>", "unk_token": "<unk>"},
+    "bert": {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"},
+    "chinese": {
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "cls_token": "[CLS]",
+        "unk_token": "[UNK]",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A folder of each family as the Hub has it: old files, remote code, a config.json of the native model type."""
+    folders = {}
+    for family in FAMILIES:
+        folder = folders[family] = tmp_path_factory.mktemp(family)
+        size = write_old_files(folder, family)
+        added = {token: size + place for place, token in enumerate(ADDED[family]) if token is not None}
+        (folder / "added_tokens.json").write_text(json.dumps(added))
+        name = CLASSES[family].__name__
+        config = {**NAMES[family], "mask_token": "[MASK]", "tokenizer_class": name, "use_fast": False}
+        config["additional_special_tokens"] = [token for token in added if token not in config.values()]
+        config["auto_map"] = {"AutoTokenizer": [f"tokenization_glm.{name}", None]}
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
+        (folder / "config.json").write_text(json.dumps({"model_type": "glm"}))
+        (folder / "tokenization_glm.py").write_text("raise RuntimeError('remote code was executed')\n")
+    return folders
+
+
+class TestTemplates:
+    def test_a_text_stands_between_cls_and_eos(self, letters):
+        assert words(letters, letters("ab")) == ["[CLS] a b <|endoftext|>"]
+
+    def test_a_pair_has_a_separator_between(self, letters):
+        encoded = letters("a", "b", return_token_type_ids=True)
+        assert words(letters, encoded) == ["[CLS] a [SEP] b <|endoftext|>"]
+        assert encoded["token_type_ids"] == [0, 0, 0, 1, 1]
+
+    def test_special_tokens_can_be_left_out(self, letters):
+        assert words(letters, letters("ab", add_special_tokens=False)) == ["a b"]
+
+    def test_a_target_ends_with_eop_and_has_no_cls(self, letters):
+        assert words(letters, letters(text_target="ab")) == ["a b <|endofpiece|>"]
+        assert words(letters, letters(text_target=["a", "b"])) == ["a <|endofpiece|>", "b <|endofpiece|>"]
+
+    def test_text_and_target_go_in_one_call(self, letters):
+        encoded = letters("a [MASK]", text_target="b")
+        assert words(letters, encoded) == ["[CLS] a [MASK] <|endoftext|>"]
+        assert letters.convert_ids_to_tokens(encoded["labels"]) == ["b", "<|endofpiece|>"]
+
+    def test_after_a_target_texts_are_sources_again(self, fresh):
+        fresh(text_target="a")
+        assert fresh.encode("a")[0] == fresh.cls_token_id
+        with pytest.raises(ValueError, match="text input must be"):
+            fresh(text_target=3)
+        assert fresh.encode("a")[0] == fresh.cls_token_id
+
+    def test_target_mode_holds_until_it_is_left(self, fresh):
+        fresh._switch_to_target_mode()
+        assert fresh.encode("a")[-1] == fresh.encode("b")[-1] == fresh.eop_token_id
+        fresh._switch_to_input_mode()
+        assert fresh.encode("a")[-1] == fresh.eos_token_id
+
+    def test_no_other_beginning_or_end_can_be_switched_on(self, fresh):
+        before = fresh("a")["input_ids"]
+        fresh.add_bos_token = fresh.add_eos_token = True
+        assert fresh("a")["input_ids"] == before
+
+    def test_only_ids_and_attention_mask_are_returned(self, letters):
+        encoded = letters(["a", "ab"], padding=True)
+        assert set(encoded) == {"input_ids", "attention_mask"}
+        assert encoded["attention_mask"] == [[1, 1, 1, 0], [1, 1, 1, 1]]
+
+
+class TestSpecialTokens:
+    def test_each_role_has_a_token_and_an_id(self, letters):
+        roles = ("pad", "eos", "cls", "sep", "unk", "mask", "smask", "gmask", "sop", "eop")
+        assert [getattr(letters, f"{role}_token") for role in roles] == [
+            "[PAD]", "<|endoftext|>", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "[sMASK]", "[gMASK]", "<|startofpiece|>",
+            "<|endofpiece|>",
+        ]  # fmt: skip
+        assert [getattr(letters, f"{role}_token_id") for role in roles] == list(range(10))
+        assert letters.mask_token_ids == [5, 6, 7]
+
+    def test_mask_tokens_take_the_space_to_their_left_and_nothing_else(self, letters):
+        assert words(letters, letters("a [MASK] b", add_special_tokens=False)) == ["a [MASK] Ġ b"]
+        assert words(letters, letters("a \n [gMASK]\nb", add_special_tokens=False)) == ["a [gMASK] Ċ b"]
+        assert words(letters, letters("a [sMASK][MASK]", add_special_tokens=False)) == ["a [sMASK] [MASK]"]
+        assert words(letters, letters("a <|endofpiece|> b", add_special_tokens=False)) == ["a Ġ <|endofpiece|> Ġ b"]
+
+    def test_decoding_leaves_special_tokens_out_on_demand_and_spaces_alone(self, tokenizer):
+        ids = tokenizer("Ada [MASK] wrote , it n't .")["input_ids"]
+        assert tokenizer.decode(ids) == "[CLS]Ada[MASK] wrote , it n't .<|endoftext|>"
+        assert tokenizer.decode(ids, skip_special_tokens=True) == "Ada wrote , it n't ."
+
+    def test_a_token_of_ones_own_becomes_a_blank(self):
+        tokenizer = GLMTokenizer.train(["a b"], vocab_size=266, mask_token="<blank>")
+        assert words(tokenizer, tokenizer("a <blank> b", add_special_tokens=False)) == ["a <blank> Ġ b"]
+        assert tokenizer.mask_token_ids == [266, 6, 7]
+
+    def test_a_named_token_keeps_its_properties(self):
+        eos = AddedToken("<end>", rstrip=True, special=True, normalized=False)
+        tokenizer = GLMTokenizer.train(["a b"], vocab_size=266, eos_token=eos)
+        assert words(tokenizer, tokenizer("a<end>  b")) == ["[CLS] a <end> b <end>"]
+
+
+@given(text=st.text(max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_any_unicode_text_comes_back(tokenizer, text):
+    assume(not any(token in text for token in tokenizer.all_special_tokens))
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+class TestTruncation:
+    # rows are `[CLS] ... <eos>` of at most 5 tokens: three letters stay
+    @pytest.mark.parametrize(
+        "side, text, kept",
+        [
+            ("left", "abcde", "[CLS] c d e <|endoftext|>"),
+            ("right", "abcde", "[CLS] a b c <|endoftext|>"),
+            ("left", "abcd[MASK]", "[CLS] c d [MASK] <|endoftext|>"),
+            ("right", "[sMASK]bcde", "[CLS] [sMASK] b c <|endoftext|>"),
+            ("left", "ab[gMASK]de", "[CLS] [gMASK] d e <|endoftext|>"),
+        ],
+    )
+    def test_what_fits_is_kept(self, letters, fresh_side, side, text, kept):
+        with fresh_side(letters, side):
+            assert words(letters, letters(text, truncation=True, max_length=5)) == [kept]
+
+    @pytest.mark.parametrize("length", [2, 3, 5])
+    @pytest.mark.parametrize("blank", ["[MASK]", "[sMASK]", "[gMASK]"])
+    @pytest.mark.parametrize("side, text", [("left", "{}bcde"), ("right", "abcd{}"), ("left", "{}bcd{}")])
+    def test_a_blank_that_would_be_cut_off_is_an_error(self, letters, fresh_side, side, text, blank, length):
+        message = rf"max_length={length} would cut off .* of text 0"
+        with fresh_side(letters, side), pytest.raises(ValueError, match=message):
+            letters(text.replace("{}", blank), truncation=True, max_length=length)
+
+    def test_the_error_names_the_row_and_the_ways_out(self, letters):
+        with pytest.raises(ValueError, match="of text 2.*raise max_length.*return_overflowing_tokens=True"):
+            letters(["a", "b[MASK]", "[MASK]bcdef"], truncation=True, max_length=5, padding=True)
+
+    def test_pairs_keep_the_rule(self, letters):
+        with pytest.raises(ValueError, match="of text 0"):
+            letters("[MASK]abc", "d", truncation=True, max_length=5)
+        encoded = letters("abc", "[MASK]", truncation="only_first", max_length=5)
+        assert words(letters, encoded) == ["[CLS] c [SEP] [MASK] <|endoftext|>"]
+
+    def test_overflowing_parts_lose_nothing(self, letters):
+        encoded = letters("[MASK]bcd", truncation=True, max_length=4, return_overflowing_tokens=True, stride=1)
+        assert words(letters, encoded) == [
+            "[CLS] c d <|endoftext|>",
+            "[CLS] b c <|endoftext|>",
+            "[CLS] [MASK] b <|endoftext|>",
+        ]
+
+    def test_a_blank_in_the_overlap_is_not_lost(self, letters, fresh_side):
+        with fresh_side(letters, "right"):
+            encoded = letters("a[MASK]cd", truncation=True, max_length=4, stride=1)
+        assert words(letters, encoded) == ["[CLS] a [MASK] <|endoftext|>"]
+
+    def test_targets_have_no_blanks_to_lose(self, letters):
+        encoded = letters(text_target="[MASK]bcd", truncation=True, max_length=3)
+        assert words(letters, encoded) == ["c d <|endofpiece|>"]
+
+
+@pytest.fixture(scope="module")
+def fresh_side():
+    """Set a tokenizer's truncation side for a while."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def on(tokenizer, side):
+        tokenizer.truncation_side, before = side, tokenizer.truncation_side
+        try:
+            yield
+        finally:
+            tokenizer.truncation_side = before
+
+    return on
+
+
+@pytest.fixture(scope="module")
+def appending():
+    return GLMTokenizer.train(["a b c"], vocab_size=266, append_mask="[gMASK]")
+
+
+class TestAppendMask:
+    def test_a_plain_text_gets_a_blank_at_its_end(self, appending):
+        assert words(appending, appending("ab")) == ["[CLS] a b [gMASK] <|endoftext|>"]
+
+    def test_a_text_with_a_blank_stays_as_it_is(self, appending):
+        assert words(appending, appending("a[sMASK]")) == ["[CLS] a [sMASK] <|endoftext|>"]
+
+    @pytest.mark.parametrize("side, letters", [("left", "e f"), ("right", "a b")])
+    def test_truncation_keeps_it_in_batches_of_both_kinds(self, appending, fresh_side, side, letters):
+        with fresh_side(appending, side):
+            encoded = appending(["abcdef", "a[MASK]", "b"], truncation=True, max_length=5, padding=True)
+        assert words(appending, encoded) == [
+            f"[CLS] {letters} [gMASK] <|endoftext|>",
+            "[CLS] a [MASK] <|endoftext|> [PAD]",
+            "[CLS] b [gMASK] <|endoftext|> [PAD]",
+        ]
+
+    def test_a_blank_of_the_text_itself_is_still_not_cut_off(self, appending):
+        with pytest.raises(ValueError, match="of text 1"):
+            appending(["abcdef", "[MASK]bcdef"], truncation=True, max_length=5)
+
+    def test_words_and_pairs_get_theirs(self, appending):
+        encoded = appending([["a", "b"], ["[MASK]"]], is_split_into_words=True)
+        assert words(appending, encoded) == ["[CLS] a b [gMASK] <|endoftext|>", "[CLS] [MASK] <|endoftext|>"]
+        assert words(appending, appending(["a"], ["b"])) == ["[CLS] a [SEP] b [gMASK] <|endoftext|>"]
+        with pytest.raises(ValueError, match=r"pairs of one batch.*rows \[1\]"):
+            appending(["[MASK]", "a"], ["b", "b"])
+
+    def test_targets_and_bare_texts_get_none(self, appending):
+        assert words(appending, appending(text_target="a")) == ["a <|endofpiece|>"]
+        assert words(appending, appending("a", add_special_tokens=False)) == ["a"]
+
+    def test_it_is_saved_with_the_tokenizer(self, appending, tmp_path):
+        appending.save_pretrained(tmp_path)
+        loaded = AutoTokenizer.from_pretrained(tmp_path)
+        assert (loaded.append_mask, words(loaded, loaded("a"))) == ("[gMASK]", ["[CLS] a [gMASK] <|endoftext|>"])
+
+
+class TestTrainingAndSaving:
+    def test_a_saved_tokenizer_is_loaded_through_auto_tokenizer(self, tokenizer, tmp_path):
+        tokenizer.save_pretrained(tmp_path)
+        loaded = AutoTokenizer.from_pretrained(tmp_path)
+        assert type(loaded) is GLMTokenizer
+        assert loaded.get_vocab() == tokenizer.get_vocab()
+        assert loaded.special_tokens_map == tokenizer.special_tokens_map
+        assert loaded("Ada [MASK] it", text_target="x") == tokenizer("Ada [MASK] it", text_target="x")
+
+    def test_training_anew_keeps_class_and_special_tokens(self, tokenizer):
+        trained = tokenizer.train_new_from_iterator([["other texts, other pieces"] * 20], vocab_size=300)
+        assert type(trained) is GLMTokenizer
+        assert trained.special_tokens_map == tokenizer.special_tokens_map
+        assert words(trained, trained("other [MASK] other")) == ["[CLS] other [MASK] Ġother <|endoftext|>"]
+
+    def test_training_anew_renames_all_roles(self, tokenizer):
+        names = {"[MASK]": "<blank>", "<|startofpiece|>": "<sop>"}
+        trained = tokenizer.train_new_from_iterator([["a"]], vocab_size=266, special_tokens_map=names)
+        assert (trained.mask_token, trained.sop_token) == ("<blank>", "<sop>")
+        assert "<|startofpiece|>" not in trained.get_vocab()
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_old_vocabularies_can_be_trained_anew(self, folders, family):
+        old = GLMTokenizer.from_pretrained(folders[family])
+        trained = old.train_new_from_iterator([CORPUS * 5], vocab_size=300)
+        assert trained.all_special_tokens == old.all_special_tokens
+        row = words(trained, trained("Ada [MASK]"))[0].split()
+        assert (row[0], row[-2], row[-1]) == (old.cls_token, "[MASK]", old.eos_token)
+
+    def test_a_vocabulary_without_room_is_refused(self):
+        with pytest.raises(ValueError, match="vocab_size=265 has no room.*Choose 266"):
+            GLMTokenizer.train(["a"], vocab_size=265)
+
+
+class TestOldFolders:
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_auto_tokenizer_reads_them_and_runs_no_remote_code(self, folders, family):
+        tokenizer = AutoTokenizer.from_pretrained(folders[family])
+        assert type(tokenizer) is CLASSES[family]
+        general = GLMTokenizer.from_pretrained(folders[family])
+        assert general("ab [MASK] Ada")["input_ids"] == tokenizer("ab [MASK] Ada")["input_ids"]
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_ids_are_those_of_the_folder(self, folders, family):
+        tokenizer = GLMTokenizer.from_pretrained(folders[family])
+        expected = {token: size_of(family) + place for place, token in enumerate(ADDED[family]) if token is not None}
+        assert {token: tokenizer.convert_tokens_to_ids(token) for token in expected} == expected
+        assert len(tokenizer) == size_of(family) + len(ADDED[family])
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_without_added_tokens_json_the_ids_are_the_originals(self, family, tmp_path):
+        size = write_old_files(tmp_path, family)
+        tokenizer = CLASSES[family].from_pretrained(tmp_path)
+        roles = ("sop", "eop", "gmask", "smask", "mask", "cls", "eos", "pad", "unk")
+        behind = [getattr(tokenizer, f"{role}_token_id") for role in roles]
+        assert (
+            behind
+            == {
+                "gpt2": [size, size + 1, size + 6, size + 7, size + 3, size + 2, size - 1, size - 1, size + 5],
+                "roberta": [size, size + 1, None, None, size - 1, 0, 2, 2, 3],
+                "bert": [size, size + 1, None, None, 4, 2, 3, 0, 1],
+                "chinese": [size + 6, size + 7, size + 9, size + 8, size + 3, size + 2, size, size, size + 4],
+            }[family]
+        )
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_saved_they_are_read_from_tokenizer_json(self, folders, family, tmp_path):
+        tokenizer = AutoTokenizer.from_pretrained(folders[family])
+        tokenizer.save_pretrained(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
+        assert "auto_map" not in json.loads((tmp_path / "tokenizer_config.json").read_text())
+        loaded = AutoTokenizer.from_pretrained(tmp_path)
+        assert loaded.get_vocab() == tokenizer.get_vocab()
+        assert loaded.special_tokens_map == tokenizer.special_tokens_map
+        text = "Ada [MASK] wrote <unk> it, 机器? [UNUSED]"
+        assert loaded(text, text_target=text) == tokenizer(text, text_target=text)
+
+    def test_templates(self, folders):
+        rows = {}
+        for family in FAMILIES:
+            tokenizer = GLMTokenizer.from_pretrained(folders[family])
+            rows[family] = words(tokenizer, tokenizer("[MASK]", "[MASK]"))[0]
+        assert rows == {
+            "gpt2": "[CLS] [MASK] [SEP] [MASK] <|endoftext|>",
+            "roberta": "<s> [MASK] </s> </s> [MASK] </s>",
+            "bert": "[CLS] [MASK] [SEP] [MASK] [SEP]",
+            "chinese": "[CLS] [MASK] [SEP] [MASK] <|endoftext|>",
+        }
+
+    def test_a_gap_is_filled_with_a_token_that_no_text_makes(self, folders):
+        tokenizer = GLMTokenizer.from_pretrained(folders["chinese"])
+        gap = size_of("chinese") + 5
+        assert tokenizer.convert_ids_to_tokens(gap) == f"<|unused_{gap}|>"
+        assert gap not in tokenizer(f"<|unused_{gap}|>")["input_ids"]
+        assert tokenizer.add_tokens(["new"]) == 1
+        assert tokenizer.convert_tokens_to_ids("new") == size_of("chinese") + 10
+
+    def test_roles_a_vocabulary_lacks_are_none(self, folders):
+        for family in ("bert", "roberta"):
+            tokenizer = GLMTokenizer.from_pretrained(folders[family])
+            assert (tokenizer.smask_token, tokenizer.gmask_token_id) == (None, None)
+            assert tokenizer.mask_token_ids == [tokenizer.mask_token_id]
+
+    def test_roberta_warns_of_the_untrained_mask_and_takes_the_trained_one(self, folders, caplog, tmp_path):
+        logger = logging.getLogger("transformers_glm.legacy_vocabularies")
+        logger.addHandler(caplog.handler)
+        size = size_of("roberta")
+        assert GLMTokenizer.from_pretrained(folders["roberta"]).mask_token_id == size + 2
+        assert f"gives [MASK] the id {size + 2}" in caplog.text and "trained_mask=True" in caplog.text
+        caplog.clear()
+        trained = GLMTokenizer.from_pretrained(folders["roberta"], trained_mask=True)
+        logger.removeHandler(caplog.handler)
+        assert caplog.text == "" and trained.mask_token_id == size - 1
+        trained.save_pretrained(tmp_path)
+        assert AutoTokenizer.from_pretrained(tmp_path)("a [MASK]")["input_ids"][-2] == size - 1
+
+    def test_sentencepiece_reads_each_stretch_of_text_anew(self, folders):
+        tokenizer = GLMTokenizer.from_pretrained(folders["chinese"])
+        assert words(tokenizer, tokenizer("ab  ab [MASK] abab机器z", add_special_tokens=False)) == [
+            "▁ab ▁ab [MASK] ▁ab ab 机器 <unk>"
+        ]
+        ids = tokenizer("ab  ab [MASK] ab机器z", add_special_tokens=False)["input_ids"]
+        assert tokenizer.decode(ids) == "ab ab[MASK]ab机器 ⁇ "
+        assert tokenizer.decode(ids, skip_special_tokens=True) == "ab ab ab机器"
+
+    def test_a_byte_level_vocabulary_gives_any_text_back(self, folders):
+        tokenizer = GLMTokenizer.from_pretrained(folders["gpt2"])
+        text = " \n\tнаїве  👩‍👧 \x00\u2028[UNUSED]"
+        assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+    @pytest.mark.parametrize(
+        "files, message",
+        [
+            ({}, "No vocabulary for GLMTokenizer in .*GLMTokenizer.train"),
+            ({"vocab.json": b"{}"}, "vocab.json and merges.txt belong together"),
+            ({"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES, model_type=1)}, "not a SentencePiece model of type"),
+            ({"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES)[:-3]}, "is cut off or no SentencePiece model"),
+            ({"cog-pretrain.model": b"version https://git-lfs.github.com/spec/v1"}, "no SentencePiece model"),
+        ],
+    )  # fmt: skip
+    def test_bad_folders_are_refused(self, tmp_path, files, message):
+        (tmp_path / "tokenizer_config.json").write_text("{}")
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            GLMTokenizer.from_pretrained(tmp_path)
+
+
+class TestInputsForGeneration:
+    # ids: [PAD] 0, <eos> 1, [CLS] 2, [MASK] 5, [gMASK] 7, sop 8, eop 9, a..e 74..78
+    def test_without_targets_sop_stands_on_the_first_blank(self, letters):
+        inputs = letters(["a[MASK]b[MASK]", "[gMASK]"], padding=True, return_tensors="pt")
+        built = letters.build_inputs_for_generation(inputs, max_gen_length=512)
+        assert {name: value.tolist() for name, value in built.items()} == {
+            "input_ids": [[2, 74, 5, 75, 5, 1, 8], [2, 7, 1, 0, 0, 0, 8]],
+            "attention_mask": [[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 1]],
+            "position_ids": [[0, 1, 2, 3, 4, 5, 2], [0, 1, 2, 0, 0, 0, 1]],
+            "block_position_ids": [[0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 1]],
+        }
+
+    def test_targets_are_laid_out_with_aligned_labels(self, letters):
+        inputs = letters(["a[MASK]", "[MASK]"], padding=True, return_tensors="pt")
+        built = letters.build_inputs_for_generation(inputs, targets=["bc", "d"], padding=False)
+        assert {name: value.tolist() for name, value in built.items()} == {
+            "input_ids": [[2, 74, 5, 1, 8, 75, 76], [2, 5, 1, 0, 8, 77, 0]],
+            "attention_mask": [[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 1, 1, 0]],
+            "position_ids": [[0, 1, 2, 3, 2, 2, 2], [0, 1, 2, 0, 1, 1, 0]],
+            "block_position_ids": [[0, 0, 0, 0, 1, 2, 3], [0, 0, 0, 0, 1, 2, 0]],
+            "labels": [[-100, -100, -100, -100, 75, 76, 9], [-100, -100, -100, -100, 77, 9, -100]],
+        }
+
+    def test_each_blank_can_have_its_target(self, letters):
+        inputs = letters("[MASK]a[MASK]", return_tensors="pt")
+        built = letters.build_inputs_for_generation(inputs, targets=[["b", "c"]])
+        assert built["input_ids"].tolist() == [[2, 5, 74, 5, 1, 8, 75, 8, 76]]
+        assert built["labels"].tolist() == [[-100] * 5 + [75, 9, 76, 9]]
+        assert built["position_ids"].tolist() == [[0, 1, 2, 3, 4, 1, 1, 3, 3]]
+        assert built["block_position_ids"].tolist() == [[0, 0, 0, 0, 0, 1, 2, 1, 2]]
+
+    def test_left_padding_gives_the_same_positions(self, letters):
+        inputs = letters(["ab[MASK]", "[MASK]"], padding=True, padding_side="left", return_tensors="pt")
+        built = letters.build_inputs_for_generation(inputs, targets=["c", "c"])
+        assert built["input_ids"].tolist()[1] == [0, 0, 2, 5, 1, 8, 76]
+        assert built["position_ids"].tolist()[1] == [0, 0, 0, 1, 2, 1, 1]
+        assert built["attention_mask"].tolist()[1] == [0, 0, 1, 1, 1, 1, 1]
+
+    def test_pieces_are_cut_and_padded_to_max_gen_length(self, letters):
+        inputs = letters(["[MASK]"], return_tensors="pt")
+        cut = letters.build_inputs_for_generation(inputs, targets="abcd", max_gen_length=2)
+        assert cut["labels"].tolist() == [[-100, -100, -100, 74, 75]]
+        padded = letters.build_inputs_for_generation(inputs, targets="a", max_gen_length=4, padding=True)
+        assert padded["labels"].tolist() == [[-100, -100, -100, 74, 9, -100, -100]]
+
+    @pytest.mark.parametrize(
+        "texts, kwargs, message",
+        [
+            (["[MASK]", "ab"], {}, "Text 1 has no blank to fill. Put .MASK. or .sMASK. or .gMASK."),
+            (["[MASK]"], {"targets": ["a", "b"]}, "for each of the 1 rows"),
+            (["[MASK]"], {"targets": [["a", "b"]]}, "Text 0 has 1 blanks but 2 targets"),
+            (["[MASK]"], {"targets": 512}, "targets must hold one text.*got 512"),
+            (["[MASK]"], {"targets": [[3]]}, "Expected a text, got 3"),
+            (["[MASK]"], {"max_gen_length": 0}, "max_gen_length=0"),
+        ],
+    )
+    def test_what_cannot_be_laid_out_is_refused(self, letters, texts, kwargs, message):
+        with pytest.raises(ValueError, match=message):
+            letters.build_inputs_for_generation(letters(texts, padding=True, return_tensors="pt"), **kwargs)
+
+    def test_unpadded_rows_are_refused(self, letters):
+        with pytest.raises(ValueError, match="padding=True"):
+            letters.build_inputs_for_generation(letters(["[MASK]", "a[MASK]"]))
+
+    def test_a_vocabulary_without_pieces_is_refused(self, fresh):
+        inputs = fresh(["[MASK]"], return_tensors="pt")
+        fresh.sop_token = None
+        with pytest.raises(ValueError, match="sop_token=None"):
+            fresh.build_inputs_for_generation(inputs)
+        fresh.eop_token = None
+        with pytest.raises(ValueError, match="eop_token=None"):
+            fresh(text_target="a")
+
+
+class TestInputsForMultipleChoice:
+    def test_choices_are_pieces_on_the_first_mask(self, letters):
+        inputs = letters(["a[MASK]b", "[sMASK][MASK]"], padding=True, return_tensors="pt")
+        built = letters.build_inputs_for_multiple_choice(inputs, [["abc", "d"], ["de"]])
+        assert {name: value.tolist() for name, value in built.items()} == {
+            "input_ids": [[2, 74, 5, 75, 1, 8, 74, 75, 8], [2, 6, 5, 1, 0, 8, 77, 0, 0]],
+            "attention_mask": [[1] * 9, [1, 1, 1, 1, 0, 1, 1, 0, 0]],
+            "position_ids": [[0, 1, 2, 3, 4, 2, 2, 2, 2], [0, 1, 2, 3, 0, 2, 2, 0, 0]],
+            "block_position_ids": [[0, 0, 0, 0, 0, 1, 2, 3, 1], [0, 0, 0, 0, 0, 1, 2, 0, 0]],
+            "choice_ids": [[[74, 75, 76], [77, -100, -100]], [[77, 78, -100], [-100, -100, -100]]],
+            "choice_indices": [[[5, 6, 7], [8, -100, -100]], [[5, 6, -100], [-100, -100, -100]]],
+        }
+
+    def test_an_empty_choice_is_a_lone_sop(self, letters):
+        built = letters.build_inputs_for_multiple_choice(letters("[MASK]", return_tensors="pt"), [["", "a"]])
+        assert built["input_ids"].tolist() == [[2, 5, 1, 8, 8]]
+        assert built["choice_ids"].tolist() == [[[-100], [74]]]
+        assert built["choice_indices"].tolist() == [[[-100], [4]]]
+
+    @pytest.mark.parametrize(
+        "texts, choices, kwargs, message",
+        [
+            (["a [gMASK]"], [["a"]], {}, "Text 0 has no blank to fill. Put .MASK. where"),
+            (["[MASK]"], [["a"], ["b"]], {}, "for each of the 1 rows"),
+            (["[MASK]"], ["ab"], {}, "a list of texts"),
+            (["[MASK]"], [["abc", "de"]], {"max_length": 7}, "Text 0 has 8 tokens with its choices"),
+        ],
+    )
+    def test_what_cannot_be_laid_out_is_refused(self, letters, texts, choices, kwargs, message):
+        inputs = letters(texts, return_tensors="pt")
+        with pytest.raises(ValueError, match=message):
+            letters.build_inputs_for_multiple_choice(inputs, choices, **kwargs)
+
+
+# what the original code and the old Hub code gave
+
+PRINTED = (
+    "RoBERTa's tokens are spelled as in its vocabulary; the original reads [CLS], <|endoftext|> and [SEP] for them"
+)
+BLANK_TEXT = "the original drops a text of white space only; here any text comes back"
+DBLOCK = "the original has a [dBLOCK] behind its vocabulary, the Hub's folder has not"
+ID_DIFFERENCES = {  # between the original's ids and ours, each with its reason; there are no others
+    **{(family, text): BLANK_TEXT for family in ("gpt2", "roberta") for text in (" ", "   ", "\n", "\t", "\r\n")},
+    **{(family, "[UNUSED1] and [UNUSED2] and [dBLOCK]"): DBLOCK for family in ("gpt2", "chinese")},
+    ("roberta", "[CLS] a [SEP] b [PAD] c [UNUSED] d"): PRINTED,
+    ("roberta", "doc one<|endoftext|>doc two"): PRINTED,
+    ("roberta", "<|startofpiece|><|endofpiece|><|endoftext|>"): PRINTED,
+    ("roberta", "<s>roberta</s> <mask> <pad> <unk>"): PRINTED,
+}
+DECODE_DIFFERENCES = {key for key, reason in ID_DIFFERENCES.items() if reason != BLANK_TEXT} - {
+    ("roberta", "<s>roberta</s> <mask> <pad> <unk>")
+}
+SPELLED = (
+    "[MASK]",
+    "[sMASK]",
+    "[gMASK]",
+    "<|startofpiece|>",
+    "<|endofpiece|>",
+    "<|endoftext|>",
+    "[CLS]",
+    "[SEP]",
+    "[UNUSED",
+)
+
+
+def golden(family, name):
+    path = SHARED / "golden/open" / family / name
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def released(family):
+    folder = SHARED / "golden/open" / family / "ckpt"
+    if not folder.exists():
+        pytest.skip(f"needs {folder}")
+    return GLMTokenizer.from_pretrained(folder)
+
+
+def trained_ids(family, tokenizer, ids):
+    """RoBERTa's folder on the Hub has another id for [MASK] than the original."""
+    return [tokenizer.mask_token_id if family == "roberta" and index == 50264 else index for index in ids]
+
+
+class TestGolden:
+    """Folders as on the Hub against what the original ("orig") and the Hub code ("hf") gave."""
+
+    def test_ids_are_the_originals(self, family, released):
+        strings = golden(family, "tokenizer_golden.json")["strings"]
+        different = {
+            (family, row["text"])
+            for row in strings
+            if released(row["text"], add_special_tokens=False)["input_ids"]
+            != trained_ids(family, released, row["orig"]["ids"])
+        }
+        assert different == {key for key in ID_DIFFERENCES if key[0] == family}
+
+    def test_text_decoded_is_the_originals(self, family, released):
+        strings = golden(family, "tokenizer_golden.json")["strings"]
+        different = {
+            (family, row["text"])
+            for row in strings
+            if released.decode(trained_ids(family, released, row["orig"]["ids"])) != row["orig"]["decode"]
+        }
+        assert different == {key for key in DECODE_DIFFERENCES if key[0] == family}
+
+    def test_ids_differ_from_the_hubs_only_round_special_tokens(self, family, released):
+        for row in golden(family, "tokenizer_golden.json")["strings"]:
+            ids = released(row["text"])["input_ids"]
+            assert ids == row["hf"]["ids"] or any(token in row["text"] for token in SPELLED), row["text"]
+            assert (ids[0], ids[-1]) == (row["hf"]["ids"][0], row["hf"]["ids"][-1])
+
+    def test_byte_level_text_comes_back(self, family, released):
+        if family not in ("gpt2", "roberta"):
+            pytest.skip("not a byte-level vocabulary")
+        for row in golden(family, "tokenizer_golden.json")["strings"]:
+            if not any(token in row["text"] for token in (*SPELLED, "<s>")):
+                ids = released(row["text"])["input_ids"]
+                assert released.decode(ids, skip_special_tokens=True) == row["text"]
+
+    def test_ids_and_tokens_are_named_as_on_the_hub(self, family, released):
+        recorded = golden(family, "tokenizer_golden.json")
+        for probe in recorded["id_probe"]:
+            if "token" in probe and probe["id"] < len(released):
+                assert released.convert_ids_to_tokens(probe["id"]) == probe["token"]
+        for probe in recorded["token_probe"]:
+            if probe["id"] not in (None, recorded["info"]["special_ids"]["unk_token"]):
+                assert released.convert_tokens_to_ids(probe["token"]) == probe["id"]
+
+    @pytest.mark.parametrize("side, name", [("left", "truncation"), ("right", "truncation_right")])
+    def test_truncation_is_the_hubs_where_no_blank_is_cut_off(self, family, released, fresh_side, side, name):
+        recorded = golden(family, "tokenizer_golden.json")
+        hub = {row["text"]: row["hf"]["ids"] for row in recorded["strings"]}
+        for row in recorded[name]:
+            with fresh_side(released, side):
+                whole = released(row["text"])["input_ids"]
+                # with room for no token of the text the old slow tokenizers did not cut at all
+                if whole != hub[row["text"]] or row["max_length"] <= 2:
+                    continue
+                blanks = sum(index in released.mask_token_ids for index in whole)
+                if blanks > sum(index in released.mask_token_ids for index in row["ids"]):
+                    with pytest.raises(ValueError, match="would cut off"):
+                        released(row["text"], truncation=True, max_length=row["max_length"])
+                else:
+                    ids = released(row["text"], truncation=True, max_length=row["max_length"])["input_ids"]
+                    assert ids == row["ids"]
+
+    def test_padding_is_the_hubs(self, family, released):
+        for row in golden(family, "tokenizer_golden.json")["padding"]:
+            bare = [released(text)["input_ids"] for text in row["texts"]]
+            attended = [
+                [index for index, kept in zip(*pair, strict=True) if kept]
+                for pair in zip(row["out"]["input_ids"], row["out"]["attention_mask"], strict=True)
+            ]
+            if bare != attended:
+                continue  # spaces round special tokens
+            padded = released(row["texts"], padding_side=row["padding_side"], **row["kwargs"])
+            assert padded["input_ids"] == row["out"]["input_ids"]
+            assert padded["attention_mask"] == row["out"]["attention_mask"]
+
+    def test_pairs_are_the_hubs(self, family, released):
+        for row in golden(family, "tokenizer_golden.json")["pairs"]:
+            if "ids" in row:  # the Hub's GPT-2 and Chinese classes refuse pairs
+                assert released(*row["pair"])["input_ids"] == row["ids"]
+
+    def test_roberta_has_the_originals_ids_with_the_trained_mask(self):
+        strings = golden("roberta", "tokenizer_golden.json")["strings"]
+        folder = SHARED / "golden/open/roberta/ckpt"
+        tokenizer = GLMTokenizer.from_pretrained(folder, trained_mask=True)
+        assert (tokenizer.mask_token_ids, len(tokenizer)) == ([50264], 50267)
+        different = {
+            ("roberta", row["text"])
+            for row in strings
+            if tokenizer(row["text"], add_special_tokens=False)["input_ids"] != row["orig"]["ids"]
+        }
+        assert different == {key for key in ID_DIFFERENCES if key[0] == "roberta"}
+
+    def test_a_raw_vocabulary_has_the_originals_special_tokens(self, family, tmp_path):
+        folder = SHARED / "golden/open" / family / "ckpt"
+        commands = golden(family, "tokenizer_golden.json")["orig_commands"]
+        for name in ("vocab.json", "merges.txt", "vocab.txt", "cog-pretrain.model"):
+            if (folder / name).exists():
+                shutil.copy(folder / name, tmp_path)
+        tokenizer = CLASSES[family].from_pretrained(tmp_path)
+        roles = {"ENC": "cls", "MASK": "mask", "gMASK": "gmask", "sMASK": "smask"}
+        if family == "bert":
+            commands["eos"] = commands["sep"]  # a text ends in [SEP], as on the Hub
+        for name, index in commands.items():
+            if name != "dBLOCK":
+                assert getattr(tokenizer, f"{roles.get(name, name)}_token_id") == index, name
+
+    def test_inputs_are_the_hubs_but_for_padding(self, family, released):
+        for case in golden(family, "inputs_golden.json")["cases"]:
+            # with an empty choice the Hub's rows had more tokens than positions
+            if "error" in case or case["name"] == "mc_empty_choice":
+                continue
+            if case["fn"] == "build_inputs_for_generation":
+                built = released.build_inputs_for_generation(case["encoded"], **case["kwargs"])
+            else:
+                built = released.build_inputs_for_multiple_choice(case["encoded"], case["choices"])
+            compare_inputs(case, built)
+
+    def test_what_the_hub_refused_is_refused(self, family, released):
+        for case in golden(family, "inputs_golden.json")["cases"]:
+            if "error" in case:
+                encoded = released(case["texts"], padding=True, return_tensors="pt")
+                with pytest.raises(ValueError):
+                    if case["fn"] == "build_inputs_for_generation":
+                        released.build_inputs_for_generation(encoded, **case["kwargs"])
+                    else:
+                        released.build_inputs_for_multiple_choice(encoded, case["choices"])
+
+
+def compare_inputs(case, built):
+    """Tokens, positions and labels of every column that is attended; padding and left-padded positions were wrong there."""
+    expected = case["out"]
+    built = {name: value.tolist() for name, value in built.items()}
+    mask = built["attention_mask"]
+    left_padded = any(row[0] == 0 for row in mask)
+    for row, kept in enumerate(mask):
+        columns = [column for column, one in enumerate(kept) if one]
+        assert [built["input_ids"][row][c] for c in columns] == [expected["input_ids"][row][c] for c in columns]
+        for name, line in (("position_ids", 0), ("block_position_ids", 1)):
+            positions = [expected["position_ids"][row][line][column] for column in columns]
+            if left_padded and line == 0:
+                positions = [position - columns[0] for position in positions]
+            assert [built[name][row][column] for column in columns] == positions, case["name"]
+    assert len(mask[0]) == len(expected["input_ids"][0])
+    assert built.get("labels") == expected.get("labels")
+    for name in ("choice_ids", "choice_indices"):
+        if name in expected:
+            bare = [[[index for index in choice if index != -100] for choice in row] for row in built[name]]
+            assert [row[: len(want)] for row, want in zip(bare, expected[name], strict=True)] == expected[name]
+
+
+@pytest.fixture(scope="module")
+def chinese():
+    path = SHARED / "vocab/cog-pretrain.model"
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    sentencepiece = pytest.importorskip("sentencepiece")
+    files = {"sentencepiece_file": str(path)}
+    return GLMChineseTokenizer(**files), sentencepiece.SentencePieceProcessor(str(path))
+
+
+@given(text=st.text(max_size=30) | st.text("ab 的一中国<n>  ▁[]\n１ﬁ", max_size=30))
+@settings(max_examples=400, deadline=None)
+def test_the_chinese_vocabulary_reads_as_sentencepiece_does(chinese, text):
+    tokenizer, reference = chinese
+    assume(not any(token in text for token in tokenizer.added_tokens_encoder))
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == reference.encode(text)

@@ -1,0 +1,514 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokenizer of GLM: `[CLS] text <eos>` with blanks, on the Rust backend, for new and for the released vocabularies."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+
+from tokenizers import AddedToken, Encoding, Tokenizer, decoders, pre_tokenizers, processors, trainers
+from tokenizers.models import BPE
+from transformers import BatchEncoding, PreTrainedTokenizerFast
+
+
+try:
+    from .blank_infilling_glm import IGNORE, Blank, lay_out
+except ImportError:  # run from a checkout or installed as top-level modules
+    from blank_infilling_glm import IGNORE, Blank, lay_out
+
+
+SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
+# what the token of a role is called, best first; a name counts where the vocabulary holds it
+TOKEN_NAMES = {
+    "pad_token": ("[PAD]", "<|endoftext|>", "</s>"),
+    "eos_token": ("<|endoftext|>", "</s>", "[SEP]"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "unk_token": ("[UNK]", "<unk>", "[UNUSED]"),
+    "mask_token": ("[MASK]",),
+    "smask_token": ("[sMASK]",),
+    "gmask_token": ("[gMASK]",),
+    "sop_token": (SOP,),
+    "eop_token": (EOP,),
+}
+BLANK_ROLES = ("mask_token", "smask_token", "gmask_token")
+NEW_TOKENS = ["[PAD]", "<|endoftext|>", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "[sMASK]", "[gMASK]", SOP, EOP]
+
+
+class GLMTokenizer(PreTrainedTokenizerFast):
+    """
+    Tokenizer of every GLM: for vocabularies of its own (`GLMTokenizer.train`) and for the four released ones.
+
+        tokenizer("Ada [MASK] it.")        [CLS] Ada [MASK] it . <eos>
+        tokenizer("Ada", "Bob")            [CLS] Ada [SEP] Bob <eos>      RoBERTa: <s> Ada </s> </s> Bob </s>
+        tokenizer(text_target="wrote")     wrote <|endofpiece|>
+
+    `[MASK]`, `[sMASK]` and `[gMASK]` take the white space to their left, as in the training of the released models;
+    nothing else is stripped. The folder of an old checkpoint (vocab.json and merges.txt, vocab.txt, or cog-pretrain.model,
+    with or without added_tokens.json) is read as it is, ids included, and saved as tokenizer.json.
+
+    **Truncation never removes a blank.** Where it would cut off a mask token of a text, encoding raises a `ValueError`
+    that names the text. `return_overflowing_tokens=True` loses nothing and targets have no blanks: no error there.
+
+    Args:
+        tokenizer_object (`tokenizers.Tokenizer`, *optional*): a backend of your own.
+        tokenizer_file (`str`, *optional*): path of a tokenizer.json.
+        append_mask (`str`, *optional*):
+            Mask token put at the end of each text that has none, before `<eos>`, and kept by truncation: the setting for
+            the sources of sequence-to-sequence tasks. It is saved with the tokenizer.
+        trained_mask (`bool`, *optional*, defaults to `False`):
+            Only for reading an old RoBERTa folder: `[MASK]` gets the id of `<mask>` (50264), with which the released
+            weights were trained, in place of the untrained one (50267) that the folder gives it.
+        kwargs:
+            `mask_token`, `smask_token`, `gmask_token`, `sop_token`, `eop_token`, `cls_token`, `eos_token`, `pad_token`,
+            `sep_token`, `unk_token`: by default the usual names that the vocabulary holds. Each has its id, as
+            `sop_token_id`; a role without a token is `None`. Further arguments are those of `PreTrainedTokenizerFast`.
+    """
+
+    vocab_files_names = {
+        "tokenizer_file": "tokenizer.json",
+        "vocab_file": "vocab.json",
+        "merges_file": "merges.txt",
+        "wordpiece_file": "vocab.txt",
+        "sentencepiece_file": "cog-pretrain.model",
+    }
+    model_input_names = ["input_ids", "attention_mask"]
+    padding_side = "right"
+    truncation_side = "left"
+    SPECIAL_TOKENS_ATTRIBUTES = [
+        *PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES,
+        *(role for role in TOKEN_NAMES if role not in PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES),
+    ]
+    _target_mode = False
+
+    @classmethod
+    def convert_to_native_format(cls, **kwargs) -> dict:
+        """Leave the files to `__init__`."""
+        return kwargs
+
+    def __init__(self, *, append_mask: str | None = None, **kwargs):
+        files = {name: kwargs.pop(name, None) for name in GLMTokenizer.vocab_files_names}
+        added = {str(token): index for index, token in kwargs.pop("added_tokens_decoder", {}).items()}
+        kwargs.pop("auto_map", None)  # names the code beside an old checkpoint, which is not saved with ours
+        backend = copy.deepcopy(kwargs.pop("tokenizer_object", None))
+        if backend is None and files["tokenizer_file"] is not None:
+            backend = Tokenizer.from_file(files["tokenizer_file"])
+        elif backend is None:
+            backend = self._read_old_vocabulary(files, added, kwargs)
+        kwargs.pop("trained_mask", None)
+        for role, names in TOKEN_NAMES.items():
+            known = [name for name in names if backend.token_to_id(name) is not None]
+            kwargs.setdefault(role, known[0] if known else None)
+        unk_token = kwargs["unk_token"]
+        if unk_token is not None and _is_hidden(str(unk_token), backend):
+            del kwargs["unk_token"]  # or it would become a token that is looked for in texts
+        backend.add_special_tokens(
+            [
+                AddedToken(token, lstrip=role in BLANK_ROLES, normalized=False, special=True)
+                for role, token in kwargs.items()
+                if role in TOKEN_NAMES and isinstance(token, str)
+            ]
+        )
+        if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel) and "add_prefix_space" in kwargs:
+            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kwargs["add_prefix_space"])
+        self._tokenizer = backend
+        super().__init__(append_mask=append_mask, **kwargs)
+        self.unk_token = unk_token
+        if append_mask is not None and append_mask not in self._blank_tokens():
+            raise ValueError(
+                f"append_mask={append_mask!r} is not a mask token here. Choose one of {self._blank_tokens()} or None."
+            )
+        self.append_mask = append_mask
+        self.update_post_processor()
+
+    def _read_old_vocabulary(self, files, added, settings) -> Tokenizer:
+        del files["tokenizer_file"]
+        if not any(files.values()):
+            wanted = " or ".join(self.vocab_files_names.values())
+            raise ValueError(
+                f"No vocabulary for {type(self).__name__} in {settings.get('name_or_path')!r}: it has none of {wanted}. "
+                "Give a folder that holds one, or train a vocabulary with GLMTokenizer.train(texts)."
+            )
+        try:
+            from transformers_glm.legacy_vocabularies import read_vocabulary
+        except ImportError as error:
+            raise ImportError(
+                "Only the package transformers-glm reads the vocabulary files of old checkpoints. Install it, or load the "
+                "checkpoint where it is installed and save it: tokenizer.json is read everywhere."
+            ) from error
+        return read_vocabulary(files, added, settings)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int = 8192, min_frequency: int = 2, **kwargs) -> "GLMTokenizer":
+        """
+        Train a tokenizer from nothing: byte-level BPE, which can spell any text, with all the tokens of GLM in front.
+
+        Args:
+            texts (`Iterable[str]`): the texts to learn from.
+            vocab_size (`int`, *optional*, defaults to 8192): number of ids, special tokens included; at least 266.
+            min_frequency (`int`, *optional*, defaults to 2): how often a pair has to occur to become a token.
+            kwargs: arguments of the tokenizer, such as `model_max_length`.
+        """
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        least = len(alphabet) + len(NEW_TOKENS)
+        if vocab_size < least:
+            raise ValueError(
+                f"vocab_size={vocab_size} has no room for {len(alphabet)} bytes and {len(NEW_TOKENS)} special tokens. "
+                f"Choose {least} or more."
+            )
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            special_tokens=NEW_TOKENS,
+            initial_alphabet=alphabet,
+            show_progress=False,
+        )
+        backend = byte_level({}, [])
+        backend.train_from_iterator(texts, trainer)
+        return cls(tokenizer_object=backend, **kwargs)
+
+    def train_new_from_iterator(
+        self, text_iterator, vocab_size, length=None, new_special_tokens=None, special_tokens_map=None, **kwargs
+    ) -> "GLMTokenizer":
+        """Train a tokenizer of the same kind on other texts; see `PreTrainedTokenizerFast.train_new_from_iterator`."""
+        names = special_tokens_map or {}
+        model = self._tokenizer.model
+        unknown = model.unk_token if isinstance(model, BPE) else None
+        # of the old pieces the trainer keeps special tokens only
+        kept = [names.get(unknown, unknown)] if unknown is not None and _is_hidden(unknown, self._tokenizer) else []
+        settings = self.init_kwargs
+        # the base class renames the roles it knows, this all
+        self.init_kwargs = {
+            key: names.get(str(value), value) if key in TOKEN_NAMES else value for key, value in settings.items()
+        }
+        try:
+            tokenizer = super().train_new_from_iterator(
+                text_iterator, vocab_size, length, [*(new_special_tokens or []), *kept], special_tokens_map, **kwargs
+            )
+        finally:
+            self.init_kwargs = settings
+        tokenizer.extra_special_tokens = [token for token in tokenizer.extra_special_tokens if token not in kept]
+        return tokenizer
+
+    @property
+    def mask_token_ids(self) -> list[int]:
+        """Ids of the mask tokens this vocabulary has, in the order `[MASK]`, `[sMASK]`, `[gMASK]`."""
+        return self.convert_tokens_to_ids(self._blank_tokens())
+
+    def _blank_tokens(self) -> list[str]:
+        return [token for token in (self.mask_token, self.smask_token, self.gmask_token) if token is not None]
+
+    def update_post_processor(self) -> None:
+        """Set the template of sources, `[CLS] text <eos>`. Other beginnings and ends cannot be switched on."""
+        self._add_bos_token = self._add_eos_token = False
+        self._set_source_template()
+
+    def _set_source_template(self, *blank: str):
+        cls, eos = self.cls_token, self.eos_token
+        between = [eos, eos] if cls == "<s>" else [self.sep_token or eos]  # RoBERTa's pairs have two
+        self._set_template([cls, "$A", *blank, eos], [cls, "$A", *between, "$B", *blank, eos])
+
+    def _set_template(self, single: Sequence[str | None], pair: Sequence[str | None]):
+        single, pair = ([part for part in template if part is not None] for template in (single, pair))
+        second = pair.index("$B")
+        self._tokenizer.post_processor = processors.TemplateProcessing(
+            single=single,
+            pair=pair[:second] + [f"{part}:1" for part in pair[second:]],
+            special_tokens=[(part, self.convert_tokens_to_ids(part)) for part in {*single, *pair} - {"$A", "$B"}],
+        )
+
+    def _switch_to_target_mode(self):
+        eop = self._piece_tokens()[1]
+        self._target_mode = True
+        self._set_template(["$A", eop], ["$A", "$B", eop])
+
+    def _switch_to_input_mode(self):
+        if self._target_mode:
+            self._target_mode = False
+            self.update_post_processor()
+
+    def _piece_tokens(self) -> tuple[str, str]:
+        if self.sop_token is None or self.eop_token is None:
+            raise ValueError(
+                f"This vocabulary has sop_token={self.sop_token!r} and eop_token={self.eop_token!r}; the pieces of Part B "
+                f"need both. Load the tokenizer with sop_token={SOP!r}, eop_token={EOP!r} and resize the model's embeddings."
+            )
+        return self.sop_token, self.eop_token
+
+    def _encode_plus(self, text, text_pair=None, **kwargs):
+        appends = self.append_mask is not None and not self._target_mode and kwargs.get("add_special_tokens", True)
+        try:
+            if appends:
+                text = self._append_blank(text, text_pair, kwargs.get("is_split_into_words", False))
+            encoded = super()._encode_plus(text, text_pair=text_pair, **kwargs)
+        except Exception:
+            self._switch_to_input_mode()
+            raise
+        finally:
+            if appends:
+                self.update_post_processor()
+        if not self._target_mode and not kwargs.get("return_overflowing_tokens"):
+            self._refuse_lost_blanks(encoded.encodings or [], kwargs.get("max_length"))
+        return encoded
+
+    def _append_blank(self, text, text_pair, is_split):
+        """Set the templates that give each text without a blank its blank; returns `text` as they want it."""
+        is_batch = isinstance(text, (list, tuple)) and (
+            not is_split or bool(text) and isinstance(text[0], (list, tuple))
+        )
+        rows = list(text) if is_batch else [text]
+        pairs = [None] * len(rows) if text_pair is None else text_pair if is_batch else [text_pair]
+        has_blank = [self._has_blank([row, pair]) for row, pair in zip(rows, pairs, strict=False)]
+        if all(has_blank):
+            return text
+        self._set_source_template(self.append_mask)
+        if not any(has_blank):
+            return text
+        if text_pair is not None or not is_split and not all(isinstance(row, str) for row in rows):
+            raise ValueError(
+                "With append_mask, the pairs of one batch must all have a blank or all have none. Encode the pairs "
+                f"without a blank on their own: rows {[row for row, has in enumerate(has_blank) if not has]}."
+            )
+        # a text with a blank goes as a pair whose other half is empty: pairs may have a template of their own
+        cls, eos = self.cls_token, self.eos_token
+        self._set_template([cls, "$A", self.append_mask, eos], [cls, "$A", "$B", eos])
+        return [(row, type(row)()) if has else row for row, has in zip(rows, has_blank, strict=True)]
+
+    def _has_blank(self, text) -> bool:
+        if isinstance(text, str):
+            return any(token in text for token in self._blank_tokens())
+        return text is not None and any(self._has_blank(part) for part in text)
+
+    def _refuse_lost_blanks(self, encodings: Sequence[Encoding], max_length: int | None):
+        blanks = set(self.mask_token_ids)
+        for row, encoding in enumerate(encodings):
+            parts = encoding.overflowing
+            if not parts:
+                continue
+            lost = set().union(*(_places(part, blanks) for part in parts)) - _places(encoding, blanks)
+            if lost:
+                raise ValueError(
+                    f"Truncation to max_length={max_length} would cut off {len(lost)} of the mask tokens "
+                    f"({', '.join(self._blank_tokens())}) of text {row}, and GLM cannot fill a blank it does not see. "
+                    "Shorten the text around its blanks, raise max_length, change truncation_side, or pass "
+                    "return_overflowing_tokens=True to get all parts."
+                )
+
+    def _decode(self, token_ids, skip_special_tokens=False, **kwargs):
+        if skip_special_tokens and isinstance(token_ids, list):  # the backend skips only what it looks for in texts
+            unknown = self.unk_token_id
+            token_ids = [index for index in token_ids if index != unknown]
+        return super()._decode(token_ids, skip_special_tokens=skip_special_tokens, **kwargs)
+
+    def build_inputs_for_generation(
+        self,
+        inputs: Mapping,
+        targets: str | Sequence[str | Sequence[str]] | None = None,
+        max_gen_length: int = 512,
+        padding: bool = False,
+    ) -> BatchEncoding:
+        """
+        Lay Part B out behind encoded texts, for `generate` (no targets) or for training.
+
+            input_ids            x1   x2   [M]  x4   [M]  S    x5   x6   S    x3        targets ["x5 x6", "x3"], or none:
+            labels               -    -    -    -    -    x5   x6   E    x3   E         x1 x2 [M] x4 [M] S
+            position_ids         0    1    2    3    4    2    2    2    4    4
+            block_position_ids   0    0    0    0    0    1    2    3    1    2
+
+        Args:
+            inputs (`Mapping`): what the tokenizer returned for a batch: `input_ids`, `attention_mask`, both (B, T).
+            targets (`str` or `Sequence`, *optional*):
+                For each text what belongs into its first blank, or a list with one target for each of its first blanks;
+                encoded as given, no space is put before it.
+            max_gen_length (`int`, *optional*, defaults to 512): a piece is cut to so many labels, `eop` included.
+            padding (`bool`, *optional*, defaults to `False`): pad Part B to `max_gen_length` rather than to the longest.
+
+        Returns:
+            `BatchEncoding`: tensors `input_ids`, `attention_mask` (1 token, 0 padding), `position_ids`,
+            `block_position_ids` and, with targets, `labels` (aligned, -100 ignored), each (B, T + length of Part B).
+            Without targets Part B is the lone `sop` of the first blank.
+        """
+        if max_gen_length < 1:
+            raise ValueError(f"max_gen_length={max_gen_length} leaves no token to generate. Give 1 or more.")
+        rows = self._rows(inputs, self._blank_tokens())
+        if targets is None:
+            laid_out = [self._lay_out(ids, mask, [Blank(places[0], [], [IGNORE])]) for ids, mask, places in rows]
+            return self._collate(laid_out, without="labels")
+        laid_out = []
+        for (ids, mask, places), answers in zip(rows, self._answers(targets, rows), strict=True):
+            labels = [[*answer, self.eop_token_id][:max_gen_length] for answer in answers]
+            blanks = [
+                Blank(place, answer, label) for place, answer, label in zip(places, answers, labels, strict=False)
+            ]
+            laid_out.append(self._lay_out(ids, mask, blanks))
+        return self._collate(laid_out, least=len(rows[0][0]) + max_gen_length if padding else 0)
+
+    def build_inputs_for_multiple_choice(
+        self, inputs: Mapping, choices: Sequence[Sequence[str]], max_length: int | None = None
+    ) -> BatchEncoding:
+        """
+        Lay out all choices of each text as pieces on its first `[MASK]`, for `GLMForMultipleChoice`.
+
+            input_ids            x1   [M]  x3   S    a    b    S    c         choices ["a b c'", "c d'"]: the last token of a
+            position_ids         0    1    2    1    1    1    1    1         choice is predicted, not read; no eop
+            block_position_ids   0    0    0    1    2    3    1    2
+            choice_ids           a b c' | c d' -100       choice_indices   3 4 5 | 6 7 -100
+
+        The context stands there once. A piece begins where `block_position_ids` is 1, and the model hides the pieces from
+        one another.
+
+        Args:
+            inputs (`Mapping`): what the tokenizer returned for a batch: `input_ids`, `attention_mask`, both (B, T).
+            choices (`Sequence[Sequence[str]]`): the choices of each text, encoded as given. Texts may differ in number.
+            max_length (`int`, *optional*): error where a row with its choices is longer.
+
+        Returns:
+            `BatchEncoding`: tensors `input_ids`, `attention_mask`, `position_ids`, `block_position_ids`, each (B, T + length
+            of Part B), `choice_ids` (B, C, L), the tokens of the choices, and `choice_indices` (B, C, L), the column whose
+            logits predict each; both are filled up with -100.
+        """
+        rows = self._rows(inputs, [self.mask_token])
+        if isinstance(choices, str) or len(choices) != len(rows) or any(isinstance(row, str) for row in choices):
+            raise ValueError(f"choices must be a list of texts for each of the {len(rows)} rows, got {choices!r}.")
+        laid_out, ids_of_choices, columns_of_choices = [], [], []
+        for (ids, mask, places), texts in zip(rows, choices, strict=True):
+            options = [self._text_ids(text) for text in texts]
+            # an empty choice is a lone sop that predicts nothing
+            blanks = [Blank(places[0], option, option or [IGNORE]) for option in options]
+            starts = list(accumulate((len(blank.labels) for blank in blanks), initial=len(ids)))
+            if max_length is not None and starts[-1] > max_length:
+                raise ValueError(
+                    f"Text {len(laid_out)} has {starts[-1]} tokens with its choices, more than max_length={max_length}. "
+                    "Encode the texts with truncation=True and a smaller max_length."
+                )
+            laid_out.append(self._lay_out(ids, mask, blanks))
+            ids_of_choices.append(options)
+            columns_of_choices.append(
+                [[*range(start, start + len(option))] for start, option in zip(starts, options, strict=False)]
+            )
+        batch = self._collate(laid_out, without="labels")
+        extra = {"choice_ids": _filled(ids_of_choices), "choice_indices": _filled(columns_of_choices)}
+        return BatchEncoding({**batch, **BatchEncoding(extra, tensor_type="pt")})
+
+    def _rows(self, inputs, blank_tokens):
+        """Each row's ids, mask and blanks, these counted without padding."""
+        self._piece_tokens()
+        blank_ids = self.convert_tokens_to_ids(blank_tokens)
+        ids = _to_rows(inputs["input_ids"])
+        mask = _to_rows(inputs["attention_mask"]) if "attention_mask" in inputs else [[1] * len(row) for row in ids]
+        if len({len(row) for row in [*ids, *mask]}) > 1:
+            raise ValueError(
+                f"The rows have {[len(row) for row in ids]} tokens. Call the tokenizer with padding=True."
+            )
+        rows = []
+        for number, (row, on) in enumerate(zip(ids, mask, strict=True)):
+            text = [token for token, kept in zip(row, on, strict=True) if kept]
+            places = [place for place, token in enumerate(text) if token in blank_ids]
+            if not places:
+                raise ValueError(
+                    f"Text {number} has no blank to fill. Put {' or '.join(blank_tokens)} where it should be."
+                )
+            rows.append((row, on, places))
+        return rows
+
+    def _text_ids(self, text: str) -> list[int]:
+        if not isinstance(text, str):
+            raise ValueError(f"Expected a text, got {text!r}.")
+        return self(text, add_special_tokens=False)["input_ids"]
+
+    def _answers(self, targets, rows) -> list[list[list[int]]]:
+        """Ids of the targets of each row, one list for each of its first blanks."""
+        targets = [targets] if isinstance(targets, str) else targets
+        if not isinstance(targets, (list, tuple)) or len(targets) != len(rows):
+            raise ValueError(
+                f"targets must hold one text, or one list of texts, for each of the {len(rows)} rows, got {targets!r}."
+            )
+        answers = [[target] if isinstance(target, str) else target for target in targets]
+        for number, (answer, (_, _, places)) in enumerate(zip(answers, rows, strict=True)):
+            if len(answer) > len(places):
+                raise ValueError(
+                    f"Text {number} has {len(places)} blanks but {len(answer)} targets. Give one for each blank, in reading order."
+                )
+        return [[self._text_ids(target) for target in answer] for answer in answers]
+
+    def _lay_out(self, ids, mask, blanks) -> dict[str, list[int]]:
+        """One row: the text with its padding where it was, then Part B."""
+        text = [token for token, kept in zip(ids, mask, strict=True) if kept]
+        row = lay_out(text, blanks, sop=self.sop_token_id, eop=self.eop_token_id)
+        attention_mask = [*mask, *[1] * (len(row["input_ids"]) - len(text))]
+        fill = {"input_ids": self.pad_token_id, "labels": IGNORE, "position_ids": 0, "block_position_ids": 0}
+        spread = {}
+        for name, values in row.items():
+            values = iter(values)
+            spread[name] = [next(values) if taken else fill[name] for taken in attention_mask]
+        return {**spread, "attention_mask": attention_mask}
+
+    def _collate(self, rows, least=0, without=None) -> BatchEncoding:
+        length = max(least, *(len(row["input_ids"]) for row in rows))
+        fill = {"input_ids": self.pad_token_id, "labels": IGNORE}
+        batch = {
+            name: [row[name] + [fill.get(name, 0)] * (length - len(row[name])) for row in rows]
+            for name in rows[0]
+            if name != without
+        }
+        return BatchEncoding(batch, tensor_type="pt")
+
+
+class GLMGPT2Tokenizer(GLMTokenizer):
+    """The vocabulary of GPT-2 (glm-2b, glm-10b): vocab.json, merges.txt; `[CLS] text <|endoftext|>`."""
+
+    vocab_files_names = {
+        name: GLMTokenizer.vocab_files_names[name] for name in ("tokenizer_file", "vocab_file", "merges_file")
+    }
+
+
+class GLMRobertaTokenizer(GLMTokenizer):
+    """The vocabulary of RoBERTa (glm-roberta-large): vocab.json, merges.txt; `<s> text </s>`."""
+
+    vocab_files_names = GLMGPT2Tokenizer.vocab_files_names
+
+
+class GLMBertTokenizer(GLMTokenizer):
+    """The uncased vocabulary of BERT (glm-large, glm-515m): vocab.txt; `[CLS] text [SEP]`."""
+
+    vocab_files_names = {name: GLMTokenizer.vocab_files_names[name] for name in ("tokenizer_file", "wordpiece_file")}
+
+
+class GLMChineseTokenizer(GLMTokenizer):
+    """The Chinese vocabulary (glm-large-chinese, glm-10b-chinese): cog-pretrain.model; `[CLS] text <|endoftext|>`."""
+
+    vocab_files_names = {
+        name: GLMTokenizer.vocab_files_names[name] for name in ("tokenizer_file", "sentencepiece_file")
+    }
+
+
+def _is_hidden(token: str, backend: Tokenizer) -> bool:
+    """Whether a token is known by its id only and never looked for in texts."""
+    known = backend.token_to_id(token)
+    return known is not None and known not in backend.get_added_tokens_decoder()
+
+
+def _places(encoding: Encoding, blanks: set[int]) -> set[tuple]:
+    """Where in the text the mask tokens of an encoding stand."""
+    if blanks.isdisjoint(encoding.ids):
+        return set()
+    spots = zip(encoding.ids, encoding.sequence_ids, encoding.offsets, strict=True)
+    return {(sequence, offsets) for index, sequence, offsets in spots if index in blanks and sequence is not None}
+
+
+def _to_rows(values) -> list[list[int]]:
+    rows = values if isinstance(values, list) else values.tolist()
+    return rows if rows and isinstance(rows[0], list) else [rows]
+
+
+def _filled(rows: Sequence[Sequence[Sequence[int]]]) -> list[list[list[int]]]:
+    """Rows of lists, filled up with -100 to the same number of lists of the same length."""
+    count, length = max(map(len, rows)), max((len(ids) for row in rows for ids in row), default=0)
+    return [[[*ids, *[IGNORE] * (length - len(ids))] for ids in (*row, *[()] * (count - len(row)))] for row in rows]
+
+
+def byte_level(vocab, merges) -> Tokenizer:
+    """Backend of a byte-level BPE vocabulary, without its special tokens."""
+    backend = Tokenizer(BPE(vocab, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return backend
