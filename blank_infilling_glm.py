@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 
@@ -46,18 +47,25 @@ def blank_out(tokens: Sequence[int], spans: Sequence[tuple[int, int]], mask: int
     part_a: list[int] = []
     position_of: dict[int, int] = {}
     end_of_last = 0
-    for start, end in sorted(spans):
-        if not end_of_last <= start < end <= len(tokens):
-            raise ValueError(
-                f"Span ({start}, {end}) is empty, overlaps another or leaves the text of {len(tokens)} tokens. "
-                "Spans are half-open, at least one token long and disjoint."
-            )
+    for start, end in _in_order_of_text(spans, len(tokens)):
         part_a += tokens[end_of_last:start]
         position_of[start] = len(part_a)
         part_a.append(mask)
         end_of_last = end
     part_a += tokens[end_of_last:]
     return part_a, [Blank(position_of[start], tokens[start:end]) for start, end in spans]
+
+
+def _in_order_of_text(spans: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    ordered, end_of_last = sorted(spans), 0
+    for start, end in ordered:
+        if not end_of_last <= start < end <= length:
+            raise ValueError(
+                f"Span ({start}, {end}) is empty, overlaps another or leaves the text of {length} tokens. "
+                "Spans are half-open, at least one token long and disjoint."
+            )
+        end_of_last = end
+    return ordered
 
 
 def lay_out(part_a: Sequence[int], blanks: Sequence[Blank], *, sop: int, eop: int) -> dict[str, list[int]]:
@@ -84,16 +92,17 @@ def lay_out(part_a: Sequence[int], blanks: Sequence[Blank], *, sop: int, eop: in
     """
     input_ids, labels = list(part_a), [IGNORE] * len(part_a)
     position_ids, block_position_ids = list(range(len(part_a))), [0] * len(part_a)
-    for blank in blanks:
-        if not 0 <= blank.position < len(part_a):
+    for position, span, predicted in blanks:
+        if not 0 <= position < len(part_a):
             raise ValueError(
-                f"A blank stands at position {blank.position} of a Part A of {len(part_a)} tokens. Give the index of its "
-                "mask token in Part A."
+                f"A blank stands at position {position} of a Part A of {len(part_a)} tokens. Give the index of its mask "
+                "token in Part A."
             )
-        predicted = [*blank.span, eop] if blank.labels is None else blank.labels
-        input_ids += [sop, *blank.span][: len(predicted)]
+        if predicted is None:
+            predicted = [*span, eop]
+        input_ids += [sop, *span][: len(predicted)]
         labels += predicted
-        position_ids += [blank.position] * len(predicted)
+        position_ids += [position] * len(predicted)
         block_position_ids += range(1, len(predicted) + 1)
     return {
         "input_ids": input_ids,
@@ -112,7 +121,7 @@ def derive_positions(
     input_ids: torch.Tensor,
     is_token: torch.Tensor,
     *,
-    mask_token_ids: Sequence[int],
+    mask_token_ids: Sequence[int] | None,
     sop: int | None,
     block_position_ids: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,7 +136,7 @@ def derive_positions(
     Args:
         input_ids (`torch.LongTensor` of shape `(B, T)`): the rows.
         is_token (`torch.BoolTensor` of shape `(B, T)`): False on padding.
-        mask_token_ids (`Sequence[int]`): ids of the tokens that stand for a blank.
+        mask_token_ids (`Sequence[int]`, *optional*): ids of the tokens that stand for a blank.
         sop (`int`, *optional*): id of `<|startofpiece|>`. None: the rows are Part A.
         block_position_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
             Where they are known, the pieces begin where they are 1.
@@ -150,7 +159,7 @@ def derive_positions(
         row = int((piece[:, -1] > is_blank.sum(-1)).nonzero()[0])
         raise ValueError(
             f"Row {row} has {int(piece[row, -1])} piece(s) in Part B but {int(is_blank[row].sum())} blank(s) in Part A. "
-            f"Put one of the mask tokens (ids {list(mask_token_ids)}) into Part A for each, or pass position_ids and "
+            f"Put one of the mask tokens (ids {mask_token_ids}) into Part A for each, or pass position_ids and "
             "block_position_ids."
         )
     blank = torch.where(is_blank, is_blank.long().cumsum(-1), 0)  # k at the k-th blank, 0 elsewhere
@@ -158,6 +167,38 @@ def derive_positions(
     position_ids = torch.where(in_part_b, position_of_blank.gather(-1, piece), index)
     index_of_sop = torch.where(is_sop, index, 0).cummax(-1).values
     return position_ids, torch.where(in_part_b, index - index_of_sop + 1, 0)
+
+
+def derive_documents(
+    input_ids: torch.Tensor, position_ids: torch.Tensor, sop: int | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Block positions and documents of rows without padding that come with their first positions alone, as Transformers passes
+    several sequences in one row: position 0 begins a document.
+
+        input_ids            x1   [M]  x3   S    x2   y1   [M]  S    y2
+        position_ids         0    1    2    1    1    0    1    1    1
+        block_position_ids   0    0    0    1    2    0    0    1    2
+        document_ids         1    1    1    1    1    2    2    2    2
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(B, T)`): the rows.
+        position_ids (`torch.LongTensor` of shape `(B, T)`): their first positions.
+        sop (`int`, *optional*): id of `<|startofpiece|>`. None: the rows are Part A.
+
+    Returns:
+        `tuple[torch.LongTensor, torch.LongTensor]`: `block_position_ids` and `document_ids`, each of shape `(B, T)`.
+    """
+    place = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+    is_sop = input_ids == (-1 if sop is None else sop)
+    # a piece may stand on position 0 too: its sop begins no document, and neither do the tokens after it (a document right
+    # after such a piece cannot be told apart, it needs document_ids)
+    begins = (position_ids == 0) & ~is_sop
+    begins[:, 1:] &= position_ids[:, :-1] != 0
+    begins[:, 0] = True
+    first = torch.where(begins, place, 0).cummax(-1).values
+    last_sop = torch.where(is_sop, place, -1).cummax(-1).values
+    return torch.where(last_sop >= first, place - last_sop + 1, 0), begins.long().cumsum(-1)
 
 
 def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids: torch.Tensor | None) -> None:
@@ -168,3 +209,43 @@ def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids:
                 f"{name} must have shape (batch, sequence), got {tuple(positions.shape)}. The old GLM code stacked both "
                 "positions: pass position_ids=stacked[:, 0] and block_position_ids=stacked[:, 1]."
             )
+
+
+def lay_out_spans(
+    tokens: np.ndarray, spans: Sequence[tuple[int, int]], *, mask: int, sop: int, eop: int
+) -> dict[str, np.ndarray]:
+    """
+    `lay_out(*blank_out(tokens, spans, mask), sop=sop, eop=eop)` in NumPy, for whole datasets.
+
+    Args:
+        tokens (`np.ndarray` of shape `(T,)`): the text.
+        spans (`Sequence[tuple[int, int]]`): half-open `(start, end)`, at least one, in the order of Part B.
+        mask (`int`): id of `[MASK]`, `[sMASK]` or `[gMASK]`.
+        sop (`int`): id of `<|startofpiece|>`.
+        eop (`int`): id of `<|endofpiece|>`.
+
+    Returns:
+        `dict[str, np.ndarray]`: `input_ids`, `labels`, `position_ids` and `block_position_ids`, of one shape and int64.
+    """
+    starts, ends = np.array(spans).T
+    in_part_a = np.ones(len(tokens), bool)
+    for start, end in _in_order_of_text(spans, len(tokens)):
+        in_part_a[start + 1 : end] = False
+    position = in_part_a.cumsum() - 1
+    length = int(position[-1]) + 1
+    sizes = ends - starts + 1  # of the pieces, sop or eop included
+    last = sizes.cumsum()
+
+    input_ids, labels, position_ids, block_position_ids = laid_out = np.empty((4, length + last[-1]), np.int64)
+    corrupted = tokens.copy()
+    corrupted[starts] = mask
+    input_ids[:length], labels[:length] = corrupted[in_part_a], IGNORE
+    position_ids[:length], block_position_ids[:length] = np.arange(length), 0
+
+    block_position_ids[length:] = np.arange(1, last[-1] + 1) - (last - sizes).repeat(sizes)
+    position_ids[length:] = position[starts].repeat(sizes)
+    labels[length:] = tokens.take((starts - 1).repeat(sizes) + block_position_ids[length:], mode="clip")
+    labels[length + last - 1] = eop
+    input_ids[length + 1 :] = labels[length:-1]
+    input_ids[length + last - sizes] = sop
+    return dict(zip(("input_ids", "labels", "position_ids", "block_position_ids"), laid_out, strict=True))

@@ -70,8 +70,8 @@ class GLMGenerationMixin(GenerationMixin):
         """
         input_ids = inputs if inputs is not None else kwargs.get("input_ids")
         kwargs = self._settle_positions(input_ids, kwargs)
-        sop = self.config.decoder_start_token_id
-        if input_ids is None or sop is None or kwargs.get("past_key_values") is not None:
+        sop, cache = self.config.decoder_start_token_id, kwargs.get("past_key_values")
+        if input_ids is None or sop is None or (cache is not None and cache.get_seq_length() > 0):
             return super().generate(inputs, generation_config, **kwargs)
         has_sop = (input_ids == sop).any(-1)
         if bool(has_sop.all()):
@@ -222,7 +222,8 @@ class GLMGenerationMixin(GenerationMixin):
             length = inputs_embeds.shape[1]
             if not is_first_iteration:
                 length = int(past_key_values.get_seq_length()) + next_sequence_length
-        if position_ids is not None:
+        has_positions = position_ids is not None and block_position_ids is not None
+        if has_positions:
             new = length - block_position_ids.shape[1]
             position_ids = position_ids[:, : block_position_ids.shape[1]]
             if new > 0:
@@ -239,9 +240,11 @@ class GLMGenerationMixin(GenerationMixin):
             position_ids=position_ids,
             **kwargs,
         )
-        if position_ids is not None:
+        if has_positions:
             width = model_inputs["position_ids"].shape[-1]
-            model_inputs["block_position_ids"] = block_position_ids[:, -width:].to(model_inputs["position_ids"].device)
+            # contiguous, as position_ids: a compiled step is compiled again for each new stride
+            newest = block_position_ids[:, -width:].clone(memory_format=torch.contiguous_format)
+            model_inputs["block_position_ids"] = newest.to(model_inputs["position_ids"].device)
         return model_inputs
 
     @staticmethod

@@ -5,6 +5,7 @@ import math
 
 import torch
 from torch import nn
+from transformers import GenerationConfig
 from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.loss.loss_utils import fixed_cross_entropy
@@ -23,12 +24,12 @@ from transformers.utils.output_capturing import capture_outputs
 
 
 try:
-    from .blank_infilling_glm import check_position_shapes, derive_positions, find_blanks
+    from .blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
     from .transformer_glm import GLMAttention, GLMLayer, GLMTransformer
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import check_position_shapes, derive_positions, find_blanks
+    from blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
     from transformer_glm import GLMAttention, GLMLayer, GLMTransformer
@@ -78,6 +79,9 @@ class GLMPreTrainedModel(PreTrainedModel):
         """Load a checkpoint as [`~transformers.PreTrainedModel.from_pretrained`] does, and refuse one that holds NaN."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if model.can_generate() and model.generation_config.eos_token_id is None:
+            # without a generation_config.json it is made from config.json as it stands, which is bare in an old folder
+            model.generation_config = GenerationConfig.from_model_config(model.config)
         for name, parameter in model.named_parameters():
             if (
                 parameter.is_floating_point()
@@ -152,6 +156,9 @@ class GLMModel(GLMPreTrainedModel):
             inputs_embeds = self.word_embeddings(input_ids)
         if document_ids is not None:
             self._check_packed(position_ids, block_position_ids, past_key_values)
+        elif self._may_be_packed(attention_mask, position_ids, block_position_ids, past_key_values):
+            ids = self._recognize(inputs_embeds) if input_ids is None else input_ids
+            block_position_ids, document_ids = derive_documents(ids, position_ids, self.config.decoder_start_token_id)
         elif use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         if position_ids is None or block_position_ids is None:
@@ -160,6 +167,13 @@ class GLMModel(GLMPreTrainedModel):
             )
             position_ids = derived[0] if position_ids is None else position_ids
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
+        for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
+            if positions.shape[1] != inputs_embeds.shape[1] or positions.shape[0] not in (1, inputs_embeds.shape[0]):
+                raise ValueError(
+                    f"{name} have shape {tuple(positions.shape)}, the row has {tuple(inputs_embeds.shape[:2])}. Give one "
+                    "position for each token of each row."
+                )
+        block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
         rows = self.transformer.position_embeddings.num_embeddings
         _check_range(position_ids, rows, "position_ids", "position table (max_sequence_length)")
         if self.config.block_position_encoding:
@@ -247,8 +261,6 @@ class GLMModel(GLMPreTrainedModel):
         if mask.is_floating_point():
             return mask
         seen = mask.bool()
-        if self.config._attn_implementation == "sdpa":
-            return seen
         return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~seen, torch.finfo(dtype).min)
 
     @staticmethod
@@ -257,6 +269,15 @@ class GLMModel(GLMPreTrainedModel):
         kv_length, kv_offset = past_key_values.get_mask_sizes(length, 0)
         places = torch.arange(length, device=part_a.device) + past_key_values.get_query_offset(0)
         return part_a.new_full((part_a.shape[0], kv_length + kv_offset), -1).index_copy(1, places, part_a)
+
+    @staticmethod
+    def _may_be_packed(attention_mask, position_ids, block_position_ids, past_key_values):
+        """Several sequences in a row without padding, told apart by the first positions alone, as Transformers passes them."""
+        if position_ids is None or block_position_ids is not None or attention_mask is not None:
+            return False
+        if past_key_values is not None or torch.compiler.is_compiling():
+            return False
+        return bool((position_ids[:, 1:] == 0).any())
 
     @staticmethod
     def _check_packed(position_ids, block_position_ids, past_key_values):
@@ -340,10 +361,10 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         """
         two_streams = decoder_input_ids is not None or self._is_two_stream_call(input_ids, block_position_ids, labels)
         if two_streams:
-            if position_ids is not None or block_position_ids is not None or inputs_embeds is not None:
+            if input_ids is None or position_ids is not None or block_position_ids is not None:
                 raise ValueError(
-                    "decoder_input_ids (two streams) lay Part B out by themselves: leave out position_ids, "
-                    "block_position_ids and inputs_embeds, or pass one row with all three."
+                    "decoder_input_ids (two streams) need input_ids and lay Part B out by themselves: leave out position_ids, "
+                    "block_position_ids and inputs_embeds, or pass one row with all of it."
                 )
             if decoder_input_ids is None:
                 decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
@@ -352,8 +373,10 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             )
             logits_to_keep = decoder_input_ids.shape[1]
         elif labels is not None:
-            self._check_labels(labels, input_ids if input_ids is not None else inputs_embeds)
             logits_to_keep = 0
+        if labels is not None:
+            row = input_ids if input_ids is not None else inputs_embeds
+            self._check_labels(labels, decoder_input_ids if two_streams else row)
         outputs = self.glm(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -445,8 +468,10 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
     def _has_blank(self, input_ids):
         return find_blanks(input_ids, self.config.mask_token_ids).any(-1)
 
-    @staticmethod
-    def _check_labels(labels, inputs):
+    def _check_labels(self, labels, inputs):
+        _check_range(
+            labels.masked_fill(labels == -100, 0), self.config.vocab_size, "labels", "vocabulary (vocab_size)"
+        )
         if labels.shape != inputs.shape[:2]:
             raise ValueError(
                 f"labels have shape {tuple(labels.shape)}, the row has {tuple(inputs.shape[:2])}. Labels are aligned with "

@@ -120,5 +120,5 @@ class GLMTransformer(nn.Module):
             hidden_states = hidden_states + self.block_position_embeddings(block_position_ids)
         hidden_states = self.embedding_dropout(hidden_states)
         for layer in self.layers:
-            hidden_states = layer(hidden_states, attention_mask, past_key_values, **kwargs)
+            hidden_states = layer(hidden_states, attention_mask, past_key_values=past_key_values, **kwargs)
         return self.final_layernorm(hidden_states)

@@ -62,7 +62,8 @@ def fill_blanks(
     Raises:
         `ValueError`: a text without a blank, with sop in it, or longer than the model's position table.
     """
-    generate_kwargs.setdefault("max_new_tokens", MAX_NEW_TOKENS)
+    if generate_kwargs.get("generation_config") is None:
+        generate_kwargs.setdefault("max_new_tokens", min(MAX_NEW_TOKENS, model.config.max_sequence_length - 1))
     copies = generate_kwargs.pop("num_return_sequences", 1)
     prompts = [read_prompt(text, tokenizer) for text in ([texts] if isinstance(texts, str) else texts)]
     for prompt in prompts:
@@ -176,8 +177,10 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
         output.sequences, output.logits, getattr(output, "beam_indices", None), normalize_logits=True
     )
     scores = torch.where(ends_before == 0, scores[:, : new.shape[1]], 0.0).sum(-1)
-    # beams change places, so only a plain cache holds the rows that were returned
-    carried = output.past_key_values if getattr(output, "beam_indices", None) is None else None
+    # beams change places, so only a plain cache holds the rows that were returned; assisted decoding reads its whole
+    # prompt again, beside a cache too
+    is_carried = getattr(output, "beam_indices", None) is None and not _is_assisted(model, generate_kwargs)
+    carried = output.past_key_values if is_carried else None
     return Round(
         rows=output.sequences,
         inside=inside,
@@ -185,6 +188,12 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
         log_probabilities=scores.tolist(),
         cache=carried if isinstance(carried, DynamicCache) else None,
     )
+
+
+def _is_assisted(model, generate_kwargs):
+    config = generate_kwargs.get("generation_config") or model.generation_config
+    by_lookup = generate_kwargs.get("prompt_lookup_num_tokens") or config.prompt_lookup_num_tokens
+    return bool(by_lookup or generate_kwargs.get("assistant_model"))
 
 
 def splice(text: str, pieces: list[str], tokenizer: PreTrainedTokenizerBase) -> str:

@@ -9,6 +9,8 @@ import sys
 
 from wrapt import register_post_import_hook
 
+from .old_configs import catch_old_configs, catch_old_tokenizers
+
 
 def _register_config(auto) -> None:
     from configuration_glm import GLMConfig
@@ -57,7 +59,9 @@ def _register_pipeline(_) -> None:
 
 
 def register() -> None:
-    """Register GLM with the Auto classes and `pipeline`, as soon as each is imported."""
+    """Register GLM with the Auto classes and `pipeline`, as soon as each is imported; see `old_configs` for old folders."""
+    register_post_import_hook(catch_old_configs, "transformers.configuration_utils")
+    register_post_import_hook(catch_old_tokenizers, "transformers.models.auto.tokenization_auto")
     register_post_import_hook(_register_config, "transformers.models.auto.configuration_auto")
     register_post_import_hook(_register_models, "transformers.models.auto.modeling_auto")
     register_post_import_hook(_register_models, "modeling_glm")

@@ -1,0 +1,50 @@
+# make test: lint, format check and tests in a virtual environment of its own. make help lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+# passed on to pytest; CI runs the slow tests too: make test PYTEST_ARGS='-m "not gpu"'
+PYTEST_ARGS ?=
+# a text file for make demo; without one it takes the text that comes with Python
+TEXT ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help install test check style demo bench clean
+
+help:
+	@echo "make test    install, then lint, format check and the quick tests (under two minutes)"
+	@echo "make check   the same without installing"
+	@echo "make style   format and fix what can be fixed"
+	@echo "make demo    pretrain a small GLM on this machine and fill blanks with it; TEXT=my.txt takes your text"
+	@echo "make bench   the speed ratios of benchmarks/"
+	@echo "make clean   remove $(VENV), output/ and caches"
+
+install: $(STAMP)
+
+# installed again only when one of these files changes
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@echo "Installing into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'
+	touch $(STAMP)
+
+test: $(STAMP)
+	$(MAKE) check
+
+check:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+style:
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo: $(STAMP)
+	$(BIN)/python scripts/demo.py $(if $(TEXT),--text "$(TEXT)")
+
+bench: $(STAMP)
+	for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+
+clean:
+	rm -rf $(VENV) output .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Pretrain a small GLM before your eyes, hold it against counting, and fill blanks of text it has not seen.
+
+    python scripts/demo.py
+    python scripts/demo.py --text my.txt
+
+Without --text it reads what every Python brings along: the language reference and the standard library's docstrings.
+All it makes is under output/demo. A second run reuses what is there, or goes on where an interrupted one stopped.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import random
+import re
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets import Dataset
+from matplotlib.figure import Figure
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from tokenization_glm import GLMTokenizer
+from transformers_glm.arguments import parse_arguments
+from transformers_glm.baselines import Trigram, Unigram
+from transformers_glm.collator import DataCollatorForBlankInfilling
+from transformers_glm.documents import tokenize_documents
+from transformers_glm.infilling import fill_blanks
+from transformers_glm.pictures import draw_attention_mask, draw_positions
+from transformers_glm.pretraining import Deadline, load_or_initialize, make_collator, pretrain
+from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+from transformers_glm.python_text import python_texts, without_repetition
+from transformers_glm.sources import DocumentSource, hold_out, load_documents
+from transformers_glm.span_scores import score_glm, score_left_to_right, text_tokens
+
+
+CONFIG = Path(__file__).parents[1] / "configs" / "pretrain_demo.yaml"
+OUTPUT = Path("output/demo")
+SECONDS = 460  # of training; a slow machine takes fewer steps than the configuration has
+HELD_OUT = 0.05  # share of the documents
+SENTENCES = 6
+
+
+class Run(NamedTuple):
+    """The text of a run, its folder and the settings of its training."""
+
+    train: Dataset
+    held_out: Dataset
+    folder: Path
+    arguments: tuple[ModelArguments, DataArguments, TrainingArguments]
+
+
+def main(arguments: Sequence[str]) -> dict[str, float]:
+    """Train, or take what an earlier run trained, then score it, fill blanks and draw pictures."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", help="a text file, its paragraphs apart by blank lines")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="the longest that training may take")
+    parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[], help="flags of scripts/pretrain.py")
+    options = parser.parse_args(arguments)
+    run = prepare(options.text, options.settings)
+    trained = run.folder / "trained.json"
+    if trained.exists():
+        print(f"Reusing the model in {run.folder}. Delete the folder to train again.")
+    else:
+        trained.write_text(json.dumps(train(run, options.seconds)))
+    tokenizer = AutoTokenizer.from_pretrained(run.folder)
+    model = AutoModelForSeq2SeqLM.from_pretrained(run.folder).eval()
+    metrics = score(run, model, tokenizer) | json.loads(trained.read_text())
+    draw(run, tokenizer)
+    report(metrics)
+    print_fillings(model, tokenizer, run.held_out["text"])
+    save_metrics(metrics)
+    return metrics
+
+
+def prepare(text: str | None, settings: Sequence[str]) -> Run:
+    """Text for training and text held out from it, in the folder that belongs to this text and these settings."""
+    if text is None:
+        documents = python_texts()
+    else:
+        documents = list(without_repetition(load_documents(DocumentSource(text, document="paragraph"))["text"]))
+    digest = hashlib.sha256("\0".join([CONFIG.read_text(), *settings, *documents]).encode()).hexdigest()[:8]
+    folder = OUTPUT / f"run-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    number = max(1, round(HELD_OUT * len(documents)))
+    train_set, held_out = hold_out(Dataset.from_dict({"text": documents}), number)
+    train_file = folder / "train.parquet"
+    if not train_file.exists():
+        train_set.to_parquet(train_file)
+    print(f"{len(train_set)} documents to train on, {len(held_out)} held out. All files are in {OUTPUT}.")
+    flags = [str(CONFIG), "--train_data", str(train_file), "--output_dir", str(folder), *settings]
+    return Run(train_set, held_out, folder, parse_arguments((ModelArguments, DataArguments, TrainingArguments), flags))
+
+
+def train(run: Run, seconds: float) -> dict[str, float]:
+    """Train a tokenizer and a GLM; as many steps as the configuration has, or as the time is enough for."""
+    model_args, data_args, training_args = run.arguments
+    plan = run.folder / "plan.json"
+    if not plan.exists():
+        tokenizer = GLMTokenizer.train(run.train["text"], vocab_size=model_args.vocab_size)
+        tokenizer.save_pretrained(run.folder)
+        each = seconds_per_step(run, tokenizer)
+        steps = max(1, min(training_args.max_steps, int(0.9 * seconds / each)))
+        print(f"A step takes {each:.3f} s here: {steps} steps, about {steps * each / 60:.1f} minutes.")
+        plan.write_text(json.dumps({"max_steps": steps}))
+    training_args.max_steps = json.loads(plan.read_text())["max_steps"]
+    trainer, metrics = pretrain(model_args, data_args, training_args, [Deadline(seconds)])
+    history = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    return {"train_seconds": metrics["train_runtime"], "steps": trainer.state.global_step, "loss_history": history}
+
+
+def seconds_per_step(run: Run, tokenizer: PreTrainedTokenizerFast, steps: int = 12) -> float:
+    """The median time of forward and backward on random text of full length."""
+    model_args, data_args, training_args = run.arguments
+    model = load_or_initialize(model_args, tokenizer).train()
+    length = data_args.max_length or model.config.max_sequence_length
+    collator, rng = make_collator(tokenizer, data_args, 0, length), random.Random(0)
+    times = []
+    for _ in range(steps):
+        text = ([rng.choice(text_tokens(tokenizer)) for _ in range(length)] for _ in range(256))
+        rows = [{"input_ids": row} for row, _ in zip(text, range(training_args.train_batch_size), strict=False)]
+        start = time.perf_counter()
+        model(**collator(rows)).loss.backward()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def score(run: Run, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
+    """The GLM, a unigram and a trigram on the same blanks of the held-out text."""
+    length = run.arguments[1].max_length or model.config.max_sequence_length
+    rows, held_out = (tokenize_documents(text, tokenizer, length)["input_ids"] for text in (run.train, run.held_out))
+    held_out = [row for row in held_out if len(row) >= 8]  # the last row of a document can be too short for a blank
+    collator = DataCollatorForBlankInfilling(tokenizer, seed=0)  # 15 % of the tokens, in spans of 3 on average
+    examples = [collator.blank({"input_ids": row}) for row in held_out]
+    tokens = text_tokens(tokenizer)
+    scores = {"": score_glm(model, collator, examples, tokens)}
+    for name, baseline in (("unigram_", Unigram), ("trigram_", Trigram)):
+        fitted = baseline(rows, tokens, len(tokenizer))
+        scores[name] = score_left_to_right(fitted, held_out, examples, tokens)
+    metrics = {f"{name}{kind}": getattr(scores[name], kind) for kind in ("perplexity", "accuracy") for name in scores}
+    return metrics | {"blanked_tokens": scores[""].tokens, "parameters": model.num_parameters()}
+
+
+def report(metrics: dict[str, float]) -> None:
+    """Print the comparison, and say plainly whether the trigram is beaten."""
+    print(f"\n{metrics['blanked_tokens']} blanked tokens of held-out text   accuracy   perplexity")
+    for name, label in (("unigram_", "unigram"), ("trigram_", "trigram, true left context"), ("", "GLM")):
+        print(f"{label:36}{metrics[name + 'accuracy']:>10.3f}{metrics[name + 'perplexity']:>13.1f}")
+    won = {
+        "accuracy": metrics["accuracy"] > metrics["trigram_accuracy"],
+        "perplexity": metrics["perplexity"] < metrics["trigram_perplexity"],
+    }
+    ahead = " and ".join(kind for kind in won if won[kind])
+    print(f"The GLM is ahead of the trigram in {ahead or 'neither: the goal is not reached'}.\n")
+
+
+def print_fillings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, documents: Sequence[str]) -> None:
+    """Fill one to three blanks in each of six held-out sentences."""
+    rng = random.Random(0)
+    fits = model.config.max_sequence_length - 8
+    sentences = [
+        sentence
+        for document in documents
+        for sentence in re.split(r"(?<=[.!?。！？])\s*", document.replace("\n", " "))
+        if sentence[-1:] in ".!?。！？" and len(sentence) > 24 and len(tokenizer(sentence)["input_ids"]) < fits
+    ]
+    for number, sentence in enumerate(rng.sample(sentences, min(SENTENCES, len(sentences)))):
+        blanked = blank_words(sentence, 1 + number % 3, rng)
+        filled = fill_blanks(model, tokenizer, blanked, max_new_tokens=8)
+        print(f"text    {sentence}\nblanks  {blanked}\nfilled  {filled.text}\n")
+
+
+def blank_words(sentence: str, number: int, rng: random.Random) -> str:
+    """Put `[MASK]` in the place of `number` words."""
+    words = [match.span() for match in re.finditer(r"[A-Za-z'_-]{2,}|[^\W\w]|[\u4e00-\u9fff]", sentence)]
+    for start, end in sorted(rng.sample(words, min(number, len(words))), reverse=True):
+        sentence = f"{sentence[:start]}[MASK]{sentence[end:]}"
+    return sentence
+
+
+def draw(run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
+    """The loss curve, and the attention mask and the two positions of a short text."""
+    history = json.loads((run.folder / "trained.json").read_text())["loss_history"]
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*zip(*history, strict=True))
+    axes.set(xlabel="step", ylabel="loss per predicted token", title="Pretraining")
+    figure.savefig(OUTPUT / "loss.png", dpi=130)
+    text = run.held_out["text"][0][:60]
+    batch = DataCollatorForBlankInfilling(tokenizer, mask_ratio=0.3)([{"input_ids": tokenizer(text)["input_ids"]}])
+    draw_attention_mask(batch, tokenizer).figure.savefig(OUTPUT / "attention_mask.png", dpi=130)
+    draw_positions(batch, tokenizer).figure.savefig(OUTPUT / "positions.png", dpi=130)
+
+
+def save_metrics(metrics: dict[str, float]) -> None:
+    """Write `metrics.json` under another name, then move it."""
+    unfinished = OUTPUT / "metrics.json.unfinished"
+    unfinished.write_text(json.dumps({k: v for k, v in metrics.items() if k != "loss_history"}, indent=2) + "\n")
+    unfinished.replace(OUTPUT / "metrics.json")
+    print(f"metrics.json, loss.png, attention_mask.png and positions.png are in {OUTPUT}.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from configuration_glm import GLMConfig
+from transformers_glm.agreement import check_agreement
+
+
+def config_of(tokenizer, **changes):
+    settings = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 8,
+        "num_layers": 1,
+        "num_attention_heads": 1,
+        "mask_token_ids": tokenizer.mask_token_ids,
+        "decoder_start_token_id": tokenizer.sop_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
+    }
+    return GLMConfig(**settings | changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"vocab_size": 512}])
+def test_a_config_made_for_the_tokenizer_agrees(tokenizer, changes):
+    check_agreement(tokenizer, config_of(tokenizer, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask_token_ids": [11]}, r"mask_token_ids: \[5, 6, 7\] and \[11\]"),
+        ({"mask_token_ids": None}, "mask_token_ids: .* and None"),
+        ({"decoder_start_token_id": 12}, "sop .*: 8 and 12"),
+        ({"pad_token_id": 13}, "pad_token_id: 0 and 13"),
+        ({"eos_token_id": [14]}, r"eop and eos .*: \[1, 9\] and \[14\]"),
+        ({"vocab_size": 300}, "vocabulary: 400 tokens and room for 300"),
+    ],
+)
+def test_a_difference_is_named_with_both_values(tokenizer, changes, message):
+    with pytest.raises(ValueError, match=message):
+        check_agreement(tokenizer, config_of(tokenizer, **changes))

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from configuration_glm import GLMConfig
+from modeling_glm import GLMForConditionalGeneration
+from transformers_glm.arguments import parse_arguments
+from transformers_glm.objectives import ObjectiveSettings
+from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+PARAMETERS = {
+    "pretrain_110m": 109_338_624,
+    "pretrain_335m": 334_688_256,
+    "pretrain_410m": 410_265_600,
+    "pretrain_515m": 514_632_960,
+    "pretrain_2b": 1_920_122_880,
+    "pretrain_10b": 9_880_682_496,
+}
+DATACLASSES = (ModelArguments, DataArguments, TrainingArguments)
+# what a machine without an accelerator cannot have
+ANYWHERE = ["--use_cpu", "--bf16", "False", "--report_to", "none"]
+
+
+def pretraining_arguments(path, tmp_path):
+    return parse_arguments(DATACLASSES, [str(path), *ANYWHERE, "--output_dir", str(tmp_path)])
+
+
+def test_every_published_size_has_a_config():
+    assert set(PARAMETERS) <= {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem.startswith("pretrain")], ids=lambda p: p.stem)
+def test_every_config_is_a_pretraining_run(path, tmp_path):
+    model_args, data_args, training_args = pretraining_arguments(path, tmp_path)
+    config = GLMConfig(**model_args.config)
+    ObjectiveSettings(data_args.mixture or {"token": 1.0}, data_args.mask_ratio)
+    assert (data_args.max_length or 0) <= config.max_sequence_length
+    assert model_args.vocab_size <= config.vocab_size
+    assert yaml.safe_load(path.read_text())["output_dir"] == f"output/{path.stem}"
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=training_args.learning_rate)
+    scheduler = scheduler_of(training_args, optimizer)
+    warmup = training_args.get_warmup_steps(training_args.max_steps)
+    assert scheduler.lr_lambdas[0](warmup) == 1.0
+
+
+def scheduler_of(training_args, optimizer):
+    from transformers import get_scheduler
+
+    return get_scheduler(
+        training_args.lr_scheduler_type,
+        optimizer,
+        training_args.get_warmup_steps(training_args.max_steps),
+        training_args.max_steps,
+        training_args.lr_scheduler_kwargs,
+    )
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_published_size_has_the_published_parameters(name, tmp_path):
+    path = next(path for path in CONFIGS if path.stem == name)
+    model_args, _, _ = pretraining_arguments(path, tmp_path)
+    with torch.device("meta"):
+        model = GLMForConditionalGeneration(GLMConfig(**model_args.config))
+    assert model.num_parameters() == PARAMETERS[name]
+    assert f"{PARAMETERS[name]:,}" in path.read_text()
+
+
+#                        peak    beta2  epsilon  decay  steps    warmup  end of the decay, and the share of the peak there
+HYPERPARAMETERS = {
+    "pretrain_110m": (4e-4, 0.98, 1e-6, 0.1, 150_000, 6_000, 120_000, 0.05),
+    "pretrain_335m": (2e-4, 0.98, 1e-6, 0.1, 200_000, 8_000, 160_000, 0.05),
+    "pretrain_2b": (1e-4, 0.95, 1e-8, 0.1, 250_000, 7_000, 175_000, 0.1),
+    "pretrain_10b": (1e-4, 0.95, 1e-8, 0.1, 250_000, 7_000, 175_000, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", HYPERPARAMETERS)
+def test_hyperparameters_are_the_published_ones(name, tmp_path):
+    path = next(path for path in CONFIGS if path.stem == name)
+    _, _, args = pretraining_arguments(path, tmp_path)
+    peak, beta2, epsilon, decay, steps, warmup, end, ratio = HYPERPARAMETERS[name]
+    assert (args.learning_rate, args.adam_beta1, args.adam_beta2, args.adam_epsilon) == (peak, 0.9, beta2, epsilon)
+    assert (args.weight_decay, args.max_grad_norm, args.max_steps) == (decay, 1.0, steps)
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=peak)
+    rate = scheduler_of(args, optimizer).lr_lambdas[0]
+    assert [rate(warmup), rate((warmup + end) // 2), rate(end), rate(steps)] == pytest.approx(
+        [1.0, (1 + ratio) / 2, ratio, ratio]
+    )

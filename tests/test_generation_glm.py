@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SMASK, SOP, make_model
+from drawn_rows import blanks_of, padded, part_as, sides
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_glm import naive_fill, naive_logits, naive_row
+from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList, StaticCache
+
+
+MODELS = {name: make_model(attn_implementation=name) for name in ("eager", "sdpa")}
+MODEL = MODELS["sdpa"]
+WEIGHTS = MODEL.state_dict()
+NEVER = {MASK, SMASK, GMASK, SOP}
+PART_AS = [[CLS, 11, MASK, 14, EOS], [CLS, 21, 22, SMASK, 24, 25, 26, EOS], [CLS, 31, GMASK]]
+
+
+def naive(part_a, steps, pieces=(), blank=None, ends=(EOP, EOS)):
+    blank = blanks_of(part_a)[0] if blank is None else blank
+    return naive_fill(WEIGHTS, 4, part_a, list(pieces), blank, sop=SOP, ends=ends, never=NEVER, steps=steps)
+
+
+def prompts(part_as, side="left", extra=0):
+    return {
+        "input_ids": padded(part_as, side, extra, PAD),
+        "attention_mask": padded([[1] * len(row) for row in part_as], side, extra),
+    }
+
+
+def cut(sequences):
+    """Lists of tokens up to the first end."""
+    rows = []
+    for row in sequences.tolist():
+        ends = [index for index, token in enumerate(row) if token in (EOP, EOS)]
+        rows.append(row[: ends[0] + 1] if ends else row)
+    return rows
+
+
+# -------------------------------------------------------------------------------------------------------- greedy decoding
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@settings(max_examples=25, deadline=None)
+@given(
+    part_as=st.lists(part_as(min_blanks=1), min_size=1, max_size=3),
+    side=sides,
+    extra=st.integers(0, 2),
+    use_cache=st.booleans(),
+)
+def test_greedy_decoding_is_the_papers(implementation, part_as, side, extra, use_cache):
+    output = MODELS[implementation].generate(
+        **prompts(part_as, side, extra), max_new_tokens=5, use_cache=use_cache, do_sample=False
+    )
+    assert cut(output) == [[SOP, *naive(part_a, 5)] for part_a in part_as]
+
+
+@settings(max_examples=15, deadline=None)
+@given(part_a=part_as(min_blanks=2), first=st.lists(st.integers(3, 89), max_size=3), use_cache=st.booleans())
+def test_a_second_piece_sees_the_first_and_stands_on_the_second_blank(part_a, first, use_cache):
+    blanks = blanks_of(part_a)
+    prompt = [*part_a, SOP, *first, SOP]
+    output = MODEL.generate(torch.tensor([prompt]), max_new_tokens=4, use_cache=use_cache)
+    assert cut(output[:, len(prompt) :]) == [naive(part_a, 4, [(blanks[0], first)], blanks[1])]
+
+
+def test_static_cache_gives_the_same():
+    expected = MODEL.generate(**prompts(PART_AS), max_new_tokens=6)
+    assert (MODEL.generate(**prompts(PART_AS), max_new_tokens=6, cache_implementation="static") == expected).all()
+    cache = StaticCache(config=MODEL.config, max_cache_len=32)
+    assert (MODEL.generate(**prompts(PART_AS), max_new_tokens=6, past_key_values=cache) == expected).all()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"num_beams": 3},
+        {"num_beams": 3, "num_return_sequences": 3},
+        {"num_beams": 2, "length_penalty": 2.0, "early_stopping": True},
+        {"num_beams": 3, "use_cache": False},
+    ],
+    ids=str,
+)
+def test_beams_of_a_padded_batch_are_those_of_each_row_alone(side, how):
+    together = MODEL.generate(**prompts(PART_AS, side, 1), max_new_tokens=6, **how)
+    alone = [MODEL.generate(**prompts([part_a]), max_new_tokens=6, **how) for part_a in PART_AS]
+    assert cut(together) == [row for output in alone for row in cut(output)]
+
+
+def test_beams_find_what_a_search_by_hand_finds():
+    # two beams over three steps, no end allowed
+    part_a, beams = PART_AS[0], [([], 0.0)]
+    for _ in range(3):
+        candidates = []
+        for span, score in beams:
+            logits = naive_logits(WEIGHTS, 4, *naive_row(part_a, [(2, span)], SOP))[-1]
+            logits[[*NEVER, EOP, EOS]] = -torch.inf
+            log_probabilities = logits.log_softmax(-1)
+            candidates += [([*span, token], score + float(log_probabilities[token])) for token in range(99)]
+        beams = sorted(candidates, key=lambda candidate: -candidate[1])[:2]
+    output = MODEL.generate(
+        **prompts([part_a]), num_beams=2, num_return_sequences=2, max_new_tokens=3, suppress_tokens=[EOP, EOS]
+    )
+    assert output.tolist() == [[SOP, *span] for span, _ in beams]
+
+
+def test_sampling_repeats_with_its_seed_and_rows_differ():
+    outputs = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        outputs.append(
+            MODEL.generate(**prompts(PART_AS[:1]), do_sample=True, num_return_sequences=8, max_new_tokens=6)
+        )
+    assert (outputs[0] == outputs[1]).all()
+    assert outputs[0].shape[0] == 8 and len({tuple(row) for row in outputs[0].tolist()}) > 1
+    assert (outputs[0][:, 0] == SOP).all()
+
+
+@pytest.mark.parametrize(
+    "how", [{"assistant_model": MODELS["eager"]}, {"assistant_model": make_model(seed=1)}, "lookup"]
+)
+@pytest.mark.parametrize("form", ["part A", "with sop"])
+def test_assisted_decoding_is_greedy_decoding(how, form):
+    part_a = [CLS, 11, 12, 13, MASK, 11, 12, 13, EOS]
+    prompt = torch.tensor([part_a if form == "part A" else [*part_a, SOP]])
+    how = {"prompt_lookup_num_tokens": 2} if how == "lookup" else how
+    expected = MODEL.generate(prompt, max_new_tokens=8)
+    assert MODEL.generate(prompt, max_new_tokens=8, **how).tolist() == expected.tolist()
+
+
+# ------------------------------------------------------------------------------------------------- the three kinds of prompt
+
+
+def test_part_a_alone_returns_part_b_alone():
+    output = MODEL.generate(**prompts(PART_AS), max_new_tokens=4)
+    assert (output[:, 0] == SOP).all() and output.shape[1] <= 5
+
+
+def test_a_prompt_with_sop_is_continued_and_returned_whole():
+    with_sop = [[*part_a, SOP] for part_a in PART_AS]
+    inputs = prompts(with_sop)
+    output = MODEL.generate(**inputs, max_new_tokens=4)
+    assert (output[:, :-4] == inputs["input_ids"]).all()
+    assert cut(output[:, -4:]) == [naive(part_a, 4) for part_a in PART_AS]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_may_stand_between_part_a_and_sop(side):
+    inputs = prompts(PART_AS, side)
+    sop = torch.full((3, 1), SOP)
+    inputs = {
+        "input_ids": torch.cat([inputs["input_ids"], sop], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], torch.ones_like(sop)], dim=1),
+    }
+    output = MODEL.generate(**inputs, max_new_tokens=4)
+    assert cut(output[:, inputs["input_ids"].shape[1] :]) == [naive(part_a, 4) for part_a in PART_AS]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_text_without_a_blank_is_continued_at_its_end(side):
+    texts = [[CLS, 11, 12, EOS], [CLS, 21, 22, 23, 24, EOS], [CLS, 31]]
+    inputs = prompts(texts, side)
+    output = MODEL.generate(**inputs, max_new_tokens=4)
+    width = inputs["input_ids"].shape[1]
+    assert (output[:, :width] == inputs["input_ids"]).all()
+    # the end of the text gives its place to the blank
+    expected = [naive([*text[: len(text) - (text[-1] == EOS)], GMASK], 4) for text in texts]
+    assert cut(output[:, width:]) == expected
+
+
+def test_a_text_of_the_end_alone_is_continued():
+    assert MODEL.generate(torch.tensor([[EOS]]), max_new_tokens=3).shape == (1, 4)
+
+
+def test_beams_continue_a_text_without_a_blank():
+    text = torch.tensor([[CLS, 11, 12]])
+    output = MODEL.generate(text, max_new_tokens=4, num_beams=3, num_return_sequences=2)
+    piece = MODEL.generate(torch.tensor([[CLS, 11, 12, GMASK]]), max_new_tokens=4, num_beams=3, num_return_sequences=2)
+    assert output[:, 3:].tolist() == piece[:, 1:].tolist()
+
+
+def test_positions_given_are_those_derived_and_may_be_longer_than_the_prompt():
+    part_as = PART_AS[:2]
+    with_sop = [[*part_a, SOP] for part_a in part_as]
+    expected = MODEL.generate(**prompts(with_sop), max_new_tokens=4)
+    rows = [naive_row(part_a, [(blanks_of(part_a)[0], [])], SOP) for part_a in part_as]
+    positions = {
+        "position_ids": padded([row[1] for row in rows], "left"),
+        "block_position_ids": padded([row[2] for row in rows], "left"),
+    }
+    for inputs in (
+        prompts(with_sop),
+        {**prompts(with_sop), "use_cache": False},
+        {**prompts(with_sop), "num_beams": 2},
+    ):
+        given_positions = MODEL.generate(**inputs, **positions, max_new_tokens=4)
+        assert given_positions.tolist() == MODEL.generate(**inputs, max_new_tokens=4).tolist()
+    # the old tokenizers' build_inputs_for_generation lays the piece out in advance
+    longer = {
+        "position_ids": torch.cat([positions["position_ids"], positions["position_ids"][:, -1:].expand(-1, 6)], dim=1),
+        "block_position_ids": torch.cat([positions["block_position_ids"], torch.arange(2, 8).expand(2, -1)], dim=1),
+    }
+    assert MODEL.generate(**prompts(with_sop), **longer, max_new_tokens=4).tolist() == expected.tolist()
+
+
+def test_positions_given_for_part_a_alone_decide():
+    part_a = torch.tensor([PART_AS[0]])
+    moved = {"position_ids": torch.tensor([[3, 4, 5, 6, 7]]), "block_position_ids": torch.zeros_like(part_a)}
+    output = MODEL.generate(part_a, **moved, max_new_tokens=4)
+    row = [*PART_AS[0], SOP]
+    expected = MODEL.generate(
+        torch.tensor([row]),
+        position_ids=torch.tensor([[3, 4, 5, 6, 7, 5]]),
+        block_position_ids=torch.tensor([[0, 0, 0, 0, 0, 1]]),
+        max_new_tokens=4,
+    )
+    assert output.tolist() == expected[:, 5:].tolist()
+    assert output.tolist() != MODEL.generate(part_a, max_new_tokens=4).tolist()
+
+
+def test_prompts_of_embeddings_are_continued():
+    row = torch.tensor([[*PART_AS[0], SOP]])
+    expected = MODEL.generate(row, max_new_tokens=4)[:, row.shape[1] :]
+    embeddings = MODEL.get_input_embeddings()(row)
+    assert MODEL.generate(inputs_embeds=embeddings, max_new_tokens=4).tolist() == expected.tolist()
+    both = MODEL.generate(row, inputs_embeds=embeddings, max_new_tokens=4)
+    assert both[:, row.shape[1] :].tolist() == expected.tolist()
+
+
+def test_a_cache_of_the_first_piece_is_carried_on_to_the_second():
+    part_a = [CLS, 11, MASK, 14, MASK, 15]
+    first = MODEL.generate(
+        torch.tensor([[*part_a, SOP]]), max_new_tokens=3, suppress_tokens=[EOP, EOS], return_dict_in_generate=True
+    )
+    row = torch.cat([first.sequences, torch.tensor([[SOP]])], dim=1)
+    expected = MODEL.generate(row, max_new_tokens=4)
+    assert first.past_key_values.get_seq_length() == row.shape[1] - 2
+    carried = MODEL.generate(row, max_new_tokens=4, past_key_values=first.past_key_values)
+    assert carried.tolist() == expected.tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["part A", "with sop"])
+def test_compiled_steps_give_the_same_and_are_compiled_once(form):
+    rows = PART_AS if form == "part A" else [[*part_a, SOP] for part_a in PART_AS]
+    expected = MODEL.generate(**prompts(rows), max_new_tokens=14)
+    how = CompileConfig(fullgraph=True, dynamic=False, backend="aot_eager", mode=None)
+    how._compile_all_devices = True
+    model = make_model()
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        compiled = model.generate(
+            **prompts(rows), max_new_tokens=14, cache_implementation="static", compile_config=how
+        )
+    assert compiled.tolist() == expected.tolist()
+    assert model._compiled_call is not None
+
+
+def test_what_the_caller_adds_reaches_the_model():
+    inputs = MODEL.prepare_inputs_for_generation(
+        input_ids=torch.tensor([[1, 2, 3]]), position_ids=torch.tensor([[0, 1, 2]]), output_attentions=True, own=42
+    )
+    assert inputs["output_attentions"] is True and inputs["own"] == 42
+    assert inputs["position_ids"].tolist() == [[0, 1, 2]]
+
+
+def test_positions_of_a_step_are_contiguous():
+    # a compiled step is compiled again for every new stride
+    steps = []
+    handle = MODEL.glm.register_forward_pre_hook(lambda module, args, kwargs: steps.append(kwargs), with_kwargs=True)
+    MODEL.generate(**prompts(PART_AS), max_new_tokens=5)
+    handle.remove()
+    assert len(steps) == 5
+    for step in steps:
+        assert step["position_ids"].is_contiguous() and step["block_position_ids"].is_contiguous()
+        assert len({step[name].stride(0) for name in ("input_ids", "position_ids", "block_position_ids")}) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------------ the end
+
+
+class Prefers(LogitsProcessor):
+    """Makes one token the likeliest at one length of the row."""
+
+    def __init__(self, token, length):
+        self.token, self.length = token, length
+
+    def __call__(self, input_ids, scores):
+        if input_ids.shape[1] >= self.length:
+            scores = scores.clone()
+            scores[:, self.token] = 1e6
+        return scores
+
+
+@pytest.mark.parametrize("end", [EOP, EOS])
+def test_generation_stops_at_the_end_of_the_piece_and_of_the_text(end):
+    output = MODEL.generate(
+        **prompts(PART_AS[:1]), max_new_tokens=9, logits_processor=LogitsProcessorList([Prefers(end, 4)])
+    )
+    assert output.shape[1] == 5 and output[0, -1] == end
+
+
+def test_rows_that_end_early_are_padded():
+    class EndsFirstRow(LogitsProcessor):
+        def __call__(self, input_ids, scores):
+            scores = scores.clone()
+            scores[:, [EOP, EOS]] = -torch.inf
+            scores[0, EOP] = 1e6
+            return scores
+
+    output = MODEL.generate(
+        **prompts(PART_AS), max_new_tokens=4, logits_processor=LogitsProcessorList([EndsFirstRow()])
+    )
+    assert output[0].tolist() == [SOP, EOP, PAD, PAD, PAD]
+
+
+@pytest.mark.parametrize("token", sorted(NEVER))
+@pytest.mark.parametrize("how", [{}, {"do_sample": True}, {"num_beams": 2}], ids=["greedy", "sampling", "beams"])
+def test_blanks_and_sop_are_never_generated(token, how):
+    prefers = LogitsProcessorList([Prefers(token, 1)])
+    for prompt in (PART_AS[0], [*PART_AS[0], SOP], [CLS, 11]):
+        output = MODEL.generate(torch.tensor([prompt]), max_new_tokens=4, logits_processor=prefers, **how)
+        new = output[0, 1:] if prompt == PART_AS[0] else output[0, len(prompt) :]
+        assert not NEVER & set(new.tolist())
+
+
+# ----------------------------------------------------------- Part A alone: what counts tokens and what looks back sees Part B
+
+
+class Recorder:
+    """A streamer that keeps what it is given."""
+
+    def __init__(self):
+        self.received, self.ended = [], False
+
+    def put(self, value):
+        self.received.append(value.tolist())
+
+    def end(self):
+        self.ended = True
+
+
+def test_processors_see_part_b_only():
+    seen = []
+
+    class Spy(LogitsProcessor):
+        def __call__(self, input_ids, scores):
+            seen.append(input_ids.tolist())
+            return scores
+
+    output = MODEL.generate(**prompts(PART_AS[:1]), max_new_tokens=3, logits_processor=LogitsProcessorList([Spy()]))
+    assert seen[0] == [[SOP]]
+    assert seen[-1] == [output[0, :-1].tolist()]
+
+
+def test_a_streamer_receives_part_b_only():
+    streamer = Recorder()
+    output = MODEL.generate(**prompts(PART_AS[:1]), max_new_tokens=3, streamer=streamer)
+    flat = [token for value in streamer.received for token in (value[0] if isinstance(value[0], list) else value)]
+    assert flat == output[0].tolist() and streamer.ended
+
+
+def test_max_length_counts_part_b_only():
+    assert MODEL.generate(**prompts(PART_AS[:1]), max_length=4, suppress_tokens=[EOP, EOS]).shape == (1, 4)
+    # a row with sop counts as in every causal model
+    row = torch.tensor([[*PART_AS[0], SOP]])
+    assert MODEL.generate(row, max_length=8, suppress_tokens=[EOP, EOS]).shape == (1, 8)
+    text = torch.tensor([[CLS, 11, 12]])
+    assert MODEL.generate(text, max_length=8, suppress_tokens=[EOP, EOS]).shape == (1, 8)
+
+
+def test_twenty_new_tokens_are_the_default():
+    assert MODEL.generate(**prompts(PART_AS[:1]), suppress_tokens=[EOP, EOS]).shape == (1, 21)
+
+
+@pytest.mark.parametrize("how", [{"min_new_tokens": 5}, {"min_length": 6}])
+def test_min_new_tokens_keeps_both_ends_away(how):
+    for end in (EOP, EOS):
+        output = MODEL.generate(**prompts(PART_AS[:1]), max_new_tokens=9, sequence_bias={(end,): 1e4}, **how)
+        assert output.shape[1] == 7 and output[0, -1] == end
+
+
+@pytest.mark.parametrize("how", [{"repetition_penalty": 50.0}, {"no_repeat_ngram_size": 1}], ids=str)
+def test_what_forbids_repetition_looks_at_part_b_only(how):
+    part_a = PART_AS[0]
+    logits = naive_logits(WEIGHTS, 4, *naive_row(part_a, [(2, [])], SOP))[-1]
+    favourite = {
+        "sequence_bias": {(11,): float(logits.max() - logits[11]) + 0.1}
+    }  # a token of Part A, by a small margin
+    output = MODEL.generate(torch.tensor([part_a]), max_new_tokens=1, **favourite, **how)
+    assert output.tolist() == [[SOP, 11]]
+    whole = MODEL.generate(torch.tensor([[*part_a, SOP]]), max_new_tokens=1, **favourite, **how)
+    assert whole[0, -1] != 11  # a row with sop is all prompt, as in every causal model
+
+
+@pytest.mark.parametrize("how", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
+@pytest.mark.parametrize("form", ["part A", "with sop"])
+def test_transition_scores_are_the_log_probabilities(how, form):
+    part_a = PART_AS[0]
+    prompt = torch.tensor([part_a if form == "part A" else [*part_a, SOP]])
+    output = MODEL.generate(
+        prompt, max_new_tokens=4, return_dict_in_generate=True, output_logits=True, output_scores=True, **how
+    )
+    scores = MODEL.compute_transition_scores(
+        output.sequences, output.logits, getattr(output, "beam_indices", None), normalize_logits=True
+    )
+    span = cut(output.sequences[:, 1 if form == "part A" else len(part_a) + 1 :])[0]
+    logits = naive_logits(WEIGHTS, 4, *naive_row(part_a, [(2, span[:-1])], SOP))[len(part_a) :]
+    expected = logits.log_softmax(-1)[range(len(span)), span]
+    torch.testing.assert_close(scores[0, : len(span)].double(), expected, rtol=1e-4, atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------------- refused
+
+
+def test_chunked_prefill_is_refused_by_name():
+    with pytest.raises(ValueError, match="prefill_chunk_size=2: the first chunk of Part A could not see"):
+        MODEL.generate(**prompts(PART_AS), max_new_tokens=2, prefill_chunk_size=2)
+
+
+def test_continuous_batching_is_refused_by_name():
+    with pytest.raises(ValueError, match="continuous batching"):
+        MODEL.generate_batch([PART_AS[0]])
+    with pytest.raises(ValueError, match="continuous batching"):
+        MODEL.init_continuous_batching()
+
+
+def test_more_new_tokens_than_block_positions_are_refused_before_the_first():
+    MODEL.generate(**prompts(PART_AS[:1]), max_new_tokens=64, suppress_tokens=[EOP, EOS])  # the table's last row
+    with pytest.raises(ValueError, match="65 new tokens were asked for, but a piece has 64 block positions"):
+        MODEL.generate(**prompts(PART_AS[:1]), max_new_tokens=65)
+
+
+def test_prompts_of_different_kinds_are_refused():
+    with pytest.raises(ValueError, match="Row 1 of the prompt has no sop and row 0 has one"):
+        MODEL.generate(torch.tensor([[CLS, MASK, SOP], [CLS, MASK, 11]]))
+    with pytest.raises(ValueError, match="Row 0 of the prompt has no blank and row 1 has one"):
+        MODEL.generate(torch.tensor([[CLS, 12, 13], [CLS, MASK, 11]]))

@@ -1,0 +1,686 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SMASK, SOP, make_config, make_model
+from drawn_rows import batches, packed_batch, packed_row, padded, padded_batch, picture, rows, sides
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_glm import naive_logits, naive_mask, naive_row
+from transformers import StaticCache
+
+from modeling_glm import GLMForConditionalGeneration, GLMModel
+
+
+HEADS = 4
+IMPLEMENTATIONS = ("eager", "sdpa")
+MODELS = {name: make_model(attn_implementation=name) for name in (*IMPLEMENTATIONS, "flex_attention")}
+WEIGHTS = MODELS["eager"].state_dict()
+FIGURE_2 = naive_row([CLS, 11, MASK, 14, MASK, EOS], [(4, [15, 16]), (2, [13])], SOP)
+LABELS = [-100] * 6 + [15, 16, EOP, 13, EOP]
+
+each_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+
+
+def same(actual, expected, tolerance=2e-5):
+    torch.testing.assert_close(actual.double(), expected.double(), rtol=tolerance, atol=tolerance)
+
+
+def assert_logits_are_the_papers(model, examples, inputs):
+    """Each row of a batch against the naive twin, which reads it alone."""
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    for row, example in enumerate(examples):
+        expected = naive_logits(WEIGHTS, HEADS, *example)
+        if "document_ids" in inputs:
+            same(logits[row][inputs["document_ids"][row] > 0], expected)
+        else:
+            same(logits[row][inputs["attention_mask"][row] == 1], expected)
+
+
+# ------------------------------------------------------------------------------------------------- the naive twin
+
+
+@each_implementation
+@settings(max_examples=150, deadline=None)
+@given(examples=batches, side=sides, extra=st.integers(0, 2))
+def test_logits_are_the_papers(implementation, examples, side, extra):
+    assert_logits_are_the_papers(MODELS[implementation], examples, padded_batch(examples, side, extra))
+
+
+@each_implementation
+@settings(max_examples=100, deadline=None)
+@given(examples=st.lists(rows(shuffled=False), min_size=1, max_size=3), side=sides, extra=st.integers(0, 2))
+def test_logits_are_the_papers_with_positions_derived(implementation, examples, side, extra):
+    inputs = padded_batch(examples, side, extra)
+    del inputs["position_ids"], inputs["block_position_ids"]
+    assert_logits_are_the_papers(MODELS[implementation], examples, inputs)
+
+
+@each_implementation
+@settings(max_examples=100, deadline=None)
+@given(
+    documents=st.lists(st.lists(rows(), min_size=1, max_size=4), min_size=1, max_size=2),
+    side=sides,
+    extra=st.integers(0, 2),
+)
+def test_logits_of_packed_rows_are_the_papers(implementation, documents, side, extra):
+    packed = [packed_row(row) for row in documents]
+    inputs = packed_batch(packed, side, extra)
+    assert_logits_are_the_papers(MODELS[implementation], packed, inputs)
+    for row, examples in enumerate(documents):  # and each document is as if it were alone
+        with torch.no_grad():
+            logits = MODELS[implementation](**inputs).logits[row][inputs["document_ids"][row] > 0]
+        alone = torch.cat([naive_logits(WEIGHTS, HEADS, *example) for example in examples])
+        same(logits, alone)
+
+
+@each_implementation
+def test_sequences_without_padding_are_told_apart_by_their_positions(implementation):
+    # Transformers' way of packing: position_ids alone, each sequence from 0; here a piece stands on position 0 too
+    examples = [FIGURE_2, naive_row([CLS, 31, EOS], [], SOP), naive_row([MASK, 21], [(0, [22, 23])], SOP)]
+    tokens, position_1, *_ = packed_row(examples)
+    with torch.no_grad():
+        logits = MODELS[implementation](torch.tensor([tokens]), position_ids=torch.tensor([position_1])).logits[0]
+    same(logits, torch.cat([naive_logits(WEIGHTS, HEADS, *example) for example in examples]))
+
+
+@each_implementation
+@pytest.mark.parametrize("known", ["position_ids", "block_position_ids"])
+def test_either_position_is_derived_beside_the_other(implementation, known):
+    examples = [naive_row([CLS, 11, MASK, 14, EOS], [(2, [15, 16])], SOP), naive_row([CLS, SMASK], [(1, [7])], SOP)]
+    inputs = padded_batch(examples, "left", extra=1)
+    del inputs[{"position_ids": "block_position_ids", "block_position_ids": "position_ids"}[known]]
+    assert_logits_are_the_papers(MODELS[implementation], examples, inputs)
+
+
+def read_mask(implementation, inputs):
+    """The model's own mask as booleans (B, T, T)."""
+    glm = MODELS[implementation].glm
+    mask = glm._mask(
+        glm.word_embeddings(inputs["input_ids"]),
+        inputs.get("attention_mask"),
+        inputs["block_position_ids"],
+        inputs.get("document_ids"),
+        None,
+    )
+    if mask is None:
+        raise ValueError("no mask: the attention would be causal")
+    return mask[:, 0] if mask.dtype == torch.bool else mask[:, 0] == 0
+
+
+@each_implementation
+@settings(max_examples=100, deadline=None)
+@given(examples=batches, side=sides, packs=st.booleans())
+def test_the_mask_is_the_papers(implementation, examples, side, packs):
+    if packs:
+        packed = [packed_row(examples)]
+        mask = read_mask(implementation, packed_batch(packed, side, extra=1))
+        expected = [naive_mask(packed[0][2], packed[0][3])]
+    else:
+        mask = read_mask(implementation, padded_batch(examples, side, extra=1))
+        expected = [naive_mask(example[2]) for example in examples]
+    for row, seen in zip(mask, expected, strict=True):
+        width = len(seen)
+        tokens = slice(-width, None) if side == "left" else slice(width)
+        assert picture(row[tokens, tokens]) == picture(seen)
+        assert not row[tokens].sum(-1).gt(torch.tensor(seen).sum(-1)).any()  # and no token sees padding
+
+
+@each_implementation
+def test_part_b_sees_part_a_and_its_own_past(implementation):
+    assert picture(read_mask(implementation, padded_batch([FIGURE_2]))[0]) == [
+        "111111.....",
+        "111111.....",
+        "111111.....",
+        "111111.....",
+        "111111.....",
+        "111111.....",
+        "1111111....",
+        "11111111...",
+        "111111111..",
+        "1111111111.",
+        "11111111111",
+    ]
+
+
+@each_implementation
+def test_full_batches_need_no_attention_mask(implementation):
+    # positions that step by anything but one must not be taken for the beginnings of packed sequences
+    inputs = padded_batch([FIGURE_2, FIGURE_2])
+    del inputs["attention_mask"]
+    with torch.no_grad():
+        logits = MODELS[implementation](**inputs).logits
+    same(logits[1], naive_logits(WEIGHTS, HEADS, *FIGURE_2))
+
+
+FLEX_EXAMPLES = [FIGURE_2, naive_row([CLS, 21, SMASK, EOS], [(2, [22])], SOP)]
+
+
+@torch.no_grad()  # on CPUs flex attention has no backward pass
+def check_flex_attention():
+    for side in ("left", "right"):
+        assert_logits_are_the_papers(MODELS["flex_attention"], FLEX_EXAMPLES, padded_batch(FLEX_EXAMPLES, side))
+    packed = [packed_row(FLEX_EXAMPLES), FIGURE_2 + ([1] * 11,)]
+    assert_logits_are_the_papers(MODELS["flex_attention"], packed, packed_batch(packed))
+
+
+def test_flex_attention_is_the_papers():
+    with torch.compiler.set_stance("force_eager"):
+        check_flex_attention()
+
+
+@pytest.mark.slow
+def test_compiled_flex_attention_is_the_papers():
+    check_flex_attention()
+
+
+# ------------------------------------------------------------------------------------------- who sees what, by change
+
+
+@each_implementation
+@settings(max_examples=50, deadline=None)
+@given(example=rows(min_blanks=1), data=st.data())
+def test_a_later_token_of_part_b_changes_no_earlier_logit(implementation, example, data):
+    tokens, position_1, position_2 = example
+    place = data.draw(st.integers(position_2.index(1), len(tokens) - 1))
+    changed = [*tokens[:place], data.draw(st.integers(3, 89)), *tokens[place + 1 :]]
+    inputs = padded_batch([example, (changed, position_1, position_2)])
+    with torch.no_grad():
+        before, after = MODELS[implementation](**inputs).logits
+    same(before[:place], after[:place], 1e-6)
+
+
+@each_implementation
+@settings(max_examples=50, deadline=None)
+@given(example=rows(min_blanks=1), data=st.data())
+def test_part_b_changes_no_hidden_state_of_part_a(implementation, example, data):
+    tokens, position_1, position_2 = example
+    part_a = position_2.index(1)
+    other = data.draw(st.lists(st.integers(3, 99 - 1), min_size=len(tokens) - part_a, max_size=len(tokens) - part_a))
+    inputs = padded_batch([example, ([*tokens[:part_a], *other], position_1, position_2)])
+    with torch.no_grad():
+        states = MODELS[implementation].glm(**inputs, output_hidden_states=True).hidden_states
+    for layer in states:
+        same(layer[0, :part_a], layer[1, :part_a], 1e-6)
+
+
+@each_implementation
+def test_every_token_of_part_a_changes_every_logit(implementation):
+    tokens, position_1, position_2 = FIGURE_2
+    for place in range(6):
+        changed = [*tokens[:place], 33, *tokens[place + 1 :]]
+        inputs = padded_batch([FIGURE_2, (changed, position_1, position_2)])
+        with torch.no_grad():
+            before, after = MODELS[implementation](**inputs).logits
+        assert (before - after).abs().amax(-1).min() > 1e-3
+
+
+@each_implementation
+def test_a_change_in_one_packed_document_stays_in_it(implementation):
+    packed = packed_row([FIGURE_2, FIGURE_2, FIGURE_2])
+    inputs = packed_batch([packed, packed])
+    inputs["input_ids"][1, 11:22] = torch.arange(40, 51)
+    with torch.no_grad():
+        before, after = MODELS[implementation](**inputs).logits
+    same(before[:11], after[:11], 1e-6)
+    same(before[22:], after[22:], 1e-6)
+    assert (before[11:22] - after[11:22]).abs().amax(-1).min() > 1e-3
+
+
+@each_implementation
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_tokens_under_padding_do_not_matter(implementation, side):
+    inputs = padded_batch([FIGURE_2], side, extra=3)
+    is_token = inputs["attention_mask"][0].bool()
+    with torch.no_grad():
+        before = MODELS[implementation](**inputs).logits[0, is_token]
+        inputs["input_ids"][0, ~is_token] = torch.tensor([MASK, SOP, 7])
+        same(MODELS[implementation](**inputs).logits[0, is_token], before, 1e-6)
+        del inputs["position_ids"], inputs["block_position_ids"]
+        inputs["input_ids"][0, -1 if side == "right" else 0] = SOP
+        derived = MODELS[implementation](**inputs).logits[0, is_token]
+        del inputs["attention_mask"]
+        alone = MODELS[implementation](input_ids=inputs["input_ids"][:, is_token]).logits[0]
+    same(derived, alone)
+
+
+@each_implementation
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("packs", [False, True])
+def test_a_fully_padded_row_gives_no_nan(implementation, dtype, packs):
+    model = make_model(attn_implementation=implementation, initializer_range=0.05).to(dtype).train()
+    inputs = padded_batch([FIGURE_2, FIGURE_2], "left", extra=2)
+    if packs:
+        inputs["document_ids"] = inputs["attention_mask"].clone()
+    inputs["attention_mask"][1] = 0
+    labels = padded([LABELS, [-100] * 11], "left", 2, value=-100)
+    output = model(**inputs, labels=labels, output_hidden_states=True)
+    output.loss.backward()
+    assert all(state.isfinite().all() for state in output.hidden_states)
+    assert output.loss.isfinite()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@each_implementation
+@pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float32])
+def test_a_ready_mask_is_taken_as_it_is(implementation, dtype):
+    inputs = padded_batch([FIGURE_2, FIGURE_2])
+    seen = torch.tensor(naive_mask(FIGURE_2[2])).expand(2, 1, -1, -1)
+    ready = seen.to(dtype)
+    if dtype == torch.float32:
+        ready = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(dtype).min)
+    inputs["attention_mask"] = ready
+    with torch.no_grad():
+        logits = MODELS[implementation](**inputs).logits
+    same(logits[0], naive_logits(WEIGHTS, HEADS, *FIGURE_2))
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_row_can_be_read_in_steps_with_either_cache(length):
+    inputs = padded_batch([FIGURE_2])
+    model, caches = MODELS["sdpa"], [None, StaticCache(config=MODELS["sdpa"].config, max_cache_len=16)]
+    with torch.no_grad():
+        whole = model(**inputs).logits
+        for cache in caches:
+            logits = []
+            for start, end in [(0, 6), *((place, min(place + length, 11)) for place in range(6, 11, length))]:
+                step = {name: value[:, start:end] for name, value in inputs.items()}
+                step["attention_mask"] = inputs["attention_mask"][:, :end]
+                output = model(**step, past_key_values=cache, use_cache=True)
+                cache = output.past_key_values
+                logits.append(output.logits)
+            same(torch.cat(logits, dim=1), whole)
+
+
+# --------------------------------------------------------------------------------------------------------- two streams
+
+
+PART_A = [[CLS, 11, MASK, 14, EOS], [CLS, 21, 22, SMASK, 24, 25, EOS]]
+TARGETS = [[15, 16, EOP], [26, EOP]]
+
+
+@pytest.mark.parametrize("source_side", ["left", "right"])
+@pytest.mark.parametrize("label_side", ["left", "right"])
+def test_two_streams_equal_one_row(source_side, label_side):
+    model = MODELS["sdpa"]
+    labels = padded(TARGETS, label_side, 1, value=-100)
+    inputs = {
+        "input_ids": padded(PART_A, source_side, 1, PAD),
+        "attention_mask": padded([[1] * len(row) for row in PART_A], source_side, 1),
+    }
+    with torch.no_grad():
+        output = model(**inputs, labels=labels)
+    assert output.logits.shape == (*labels.shape, 99)
+    losses = []
+    for row, (part_a, target) in enumerate(zip(PART_A, TARGETS, strict=True)):
+        blank = next(index for index, token in enumerate(part_a) if token in (MASK, SMASK))
+        one_row = naive_row(part_a, [(blank, target[:-1])], SOP)
+        expected = naive_logits(WEIGHTS, HEADS, *one_row)[len(part_a) :]
+        same(output.logits[row][labels[row] != -100], expected)
+        losses.append(torch.nn.functional.cross_entropy(expected, torch.tensor(target), reduction="none"))
+    same(output.loss, torch.cat(losses).mean())
+
+
+def test_two_streams_by_decoder_input_ids_by_labels_and_by_both_are_one():
+    model, labels = MODELS["sdpa"], padded(TARGETS, value=-100)
+    source = {"input_ids": padded(PART_A, value=PAD), "attention_mask": padded([[1] * len(row) for row in PART_A])}
+    decoder_input_ids = model.prepare_decoder_input_ids_from_labels(labels)
+    with torch.no_grad():
+        by_labels = model(**source, labels=labels)
+        by_both = model(**source, labels=labels, decoder_input_ids=decoder_input_ids)
+        by_decoder = model(**source, decoder_input_ids=decoder_input_ids)
+    same(by_labels.logits, by_both.logits, 0)
+    same(by_labels.logits, by_decoder.logits, 0)
+    same(by_labels.loss, by_both.loss, 0)
+    assert by_decoder.loss is None
+
+
+def test_decoder_input_ids_begin_with_sop_under_the_first_label():
+    labels = torch.tensor([[15, 16, EOP, -100], [-100, -100, 26, EOP]])
+    assert MODELS["sdpa"].prepare_decoder_input_ids_from_labels(labels).tolist() == [
+        [SOP, 15, 16, EOP],
+        [PAD, PAD, SOP, 26],
+    ]
+
+
+def test_two_streams_write_into_the_first_blank():
+    part_a = [CLS, MASK, 12, GMASK]
+    with torch.no_grad():
+        logits = MODELS["sdpa"](input_ids=torch.tensor([part_a]), labels=torch.tensor([[15, EOP]])).logits[0]
+    same(logits, naive_logits(WEIGHTS, HEADS, *naive_row(part_a, [(1, [15])], SOP))[4:])
+
+
+def test_two_streams_of_equal_lengths_are_no_row_with_labels():
+    part_a, target = [CLS, 11, MASK], [15, 16, EOP]
+    with torch.no_grad():
+        logits = MODELS["sdpa"](input_ids=torch.tensor([part_a]), labels=torch.tensor([target])).logits[0]
+    same(logits, naive_logits(WEIGHTS, HEADS, *naive_row(part_a, [(2, [15, 16])], SOP))[3:])
+
+
+def test_decoder_attention_mask_hides_part_b():
+    model, source = MODELS["sdpa"], torch.tensor([PART_A[0]])
+    with torch.no_grad():
+        long = model(
+            input_ids=source,
+            decoder_input_ids=torch.tensor([[SOP, 15, 77, 78]]),
+            decoder_attention_mask=torch.tensor([[1, 1, 0, 0]]),
+        ).logits
+        short = model(input_ids=source, decoder_input_ids=torch.tensor([[SOP, 15]])).logits
+    assert long.shape[1] == 4
+    same(long[:, :2], short)
+
+
+# ---------------------------------------------------------------------------------------------------------------- loss
+
+
+def test_labels_are_aligned_with_the_logits():
+    inputs, labels = padded_batch([FIGURE_2]), torch.tensor([LABELS])
+    logits = naive_logits(WEIGHTS, HEADS, *FIGURE_2)
+    expected = -sum(logits[i].log_softmax(-1)[label] for i, label in enumerate(LABELS) if label != -100) / 5
+    same(MODELS["sdpa"](**inputs, labels=labels).loss, expected)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_perfect_logits_have_no_loss(training):
+    model = make_model().train(training)
+    # a head of its own that answers label i to position i, whatever stands there
+    model.config.tie_word_embeddings = False
+    certain = torch.full((1, 11, 99), -100.0).scatter(2, torch.tensor([LABELS]).clamp(min=0)[..., None], 100.0)
+
+    class Certain(torch.nn.Module):
+        def forward(self, hidden_states):
+            if hidden_states.dim() == 2:
+                return certain[torch.tensor([LABELS]) != -100]
+            return certain
+
+    model.lm_head = Certain()
+    assert model(**padded_batch([FIGURE_2]), labels=torch.tensor([LABELS])).loss == 0
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("num_items_in_batch", [10, torch.tensor(10)])
+def test_the_loss_is_a_sum_over_num_items_in_batch(training, num_items_in_batch):
+    model = make_model().train(training)
+    inputs = {**padded_batch([FIGURE_2]), "labels": torch.tensor([LABELS])}
+    same(model(**inputs, num_items_in_batch=num_items_in_batch).loss, model(**inputs).loss * 5 / 10)
+
+
+def test_training_passes_labelled_positions_only_and_learns_the_same():
+    inputs = padded_batch([FIGURE_2, FLEX_EXAMPLES[1]], "left")
+    labels = padded([LABELS, [-100] * 4 + [22, EOP]], "left", value=-100)
+    gradients, losses, shapes = [], [], []
+    for training in (True, False):  # without dropout the mode changes nothing but the rows of the head
+        model = make_model().train(training)
+        output = model(**inputs, labels=labels)
+        output.loss.backward()
+        losses.append(output.loss)
+        shapes.append(tuple(output.logits.shape))
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    assert shapes == [(7, 99), (2, 11, 99)]
+    same(*losses)
+    for name, gradient in gradients[0].items():
+        same(gradient, gradients[1][name])
+
+
+def test_logits_to_keep_keeps_the_last():
+    inputs = padded_batch([FIGURE_2])
+    with torch.no_grad():
+        whole = MODELS["sdpa"](**inputs).logits
+        same(MODELS["sdpa"](**inputs, logits_to_keep=2).logits, whole[:, -2:])
+        same(MODELS["sdpa"](**inputs, logits_to_keep=torch.tensor([3, 7])).logits, whole[:, [3, 7]])
+
+
+# ------------------------------------------------------------------------------------------------ weights on and off disk
+
+
+def standard_deviations(model):
+    """Of each kind of parameter, over all layers."""
+    kinds = {}
+    for name, parameter in model.named_parameters():
+        kinds.setdefault(".".join(part for part in name.split(".") if not part.isdigit()), []).append(
+            parameter.flatten()
+        )
+    return {name: torch.cat(parameters).std().item() for name, parameters in kinds.items()}
+
+
+def assert_published_initialization(model):
+    deviations = standard_deviations(model)
+    scaled = 0.02 / (2 * model.config.num_layers) ** 0.5
+    for name, deviation in deviations.items():
+        expected = 0.02
+        if name.endswith("bias") or "layernorm" in name:
+            expected = 0
+        elif "attention.dense.weight" in name or "dense_4h_to_h.weight" in name:
+            expected = scaled
+        assert deviation == pytest.approx(expected, rel=0.05), name
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+        elif "layernorm" in name:
+            assert (parameter == 1).all(), name
+
+
+WIDE = {"hidden_size": 128, "num_layers": 8, "initializer_range": 0.02, "vocab_size": 500}
+
+
+def test_weights_from_scratch_have_the_published_standard_deviations():
+    torch.manual_seed(0)
+    assert_published_initialization(GLMForConditionalGeneration(make_config(**WIDE)))
+    assert_published_initialization(GLMModel._from_config(make_config(**WIDE)))
+
+
+def test_weights_missing_from_a_checkpoint_are_initialized_as_from_scratch(tmp_path):
+    torch.manual_seed(0)
+    model = GLMForConditionalGeneration(make_config(**WIDE))
+    kept = {name: tensor for name, tensor in model.state_dict().items() if "layernorm" in name}
+    model.save_pretrained(tmp_path, state_dict=kept)
+    loaded, report = GLMForConditionalGeneration.from_pretrained(tmp_path, output_loading_info=True)
+    assert {name for name in model.state_dict() if "layernorm" not in name} - {"lm_head.weight"} <= set(
+        report["missing_keys"]
+    )
+    assert_published_initialization(loaded)
+
+
+def test_checkpoint_keys():
+    layer = [
+        *("input_layernorm.weight", "input_layernorm.bias"),
+        *("attention.query_key_value.weight", "attention.query_key_value.bias"),
+        *("attention.dense.weight", "attention.dense.bias"),
+        *("post_attention_layernorm.weight", "post_attention_layernorm.bias"),
+        *("mlp.dense_h_to_4h.weight", "mlp.dense_h_to_4h.bias"),
+        *("mlp.dense_4h_to_h.weight", "mlp.dense_4h_to_h.bias"),
+    ]
+    assert set(WEIGHTS) == {
+        "lm_head.weight",
+        "glm.word_embeddings.weight",
+        "glm.transformer.position_embeddings.weight",
+        "glm.transformer.block_position_embeddings.weight",
+        *(f"glm.transformer.layers.{index}.{name}" for index in range(2) for name in layer),
+        "glm.transformer.final_layernorm.weight",
+        "glm.transformer.final_layernorm.bias",
+    }
+    assert (
+        WEIGHTS["glm.transformer.position_embeddings.weight"].shape[0] == 65
+    )  # one row more than max_sequence_length
+    assert WEIGHTS["glm.transformer.block_position_embeddings.weight"].shape[0] == 65
+    assert set(GLMModel(make_config()).state_dict()) == {
+        name.removeprefix("glm.") for name in WEIGHTS if name.startswith("glm.")
+    }
+
+
+def test_a_saved_model_is_safetensors_without_the_tied_head(tmp_path):
+    from safetensors import safe_open
+
+    model = make_model()
+    model.save_pretrained(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+    ]
+    with safe_open(tmp_path / "model.safetensors", "pt") as saved:
+        assert set(saved.keys()) == set(WEIGHTS) - {"lm_head.weight"}
+    loaded, report = GLMForConditionalGeneration.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    assert loaded.lm_head.weight is loaded.glm.word_embeddings.weight
+    with torch.no_grad():
+        same(loaded(**padded_batch([FIGURE_2])).logits, model(**padded_batch([FIGURE_2])).logits, 0)
+
+
+def test_an_untied_head_is_saved_and_loaded(tmp_path):
+    model = make_model(tie_word_embeddings=False)
+    assert model.lm_head.weight is not model.glm.word_embeddings.weight
+    model.save_pretrained(tmp_path)
+    loaded = GLMForConditionalGeneration.from_pretrained(tmp_path)
+    same(loaded.lm_head.weight, model.lm_head.weight, 0)
+
+
+def test_the_base_model_loads_from_the_headed_one_and_back(tmp_path):
+    model = make_model()
+    model.save_pretrained(tmp_path / "headed")
+    base = GLMModel.from_pretrained(tmp_path / "headed")
+    base.save_pretrained(tmp_path / "base")
+    again = GLMForConditionalGeneration.from_pretrained(tmp_path / "base")
+    with torch.no_grad():
+        same(again(**padded_batch([FIGURE_2])).logits, model(**padded_batch([FIGURE_2])).logits, 0)
+
+
+def test_resized_embeddings_stay_tied_and_survive_a_reload(tmp_path):
+    model = make_model()
+    with torch.no_grad():
+        before = model(**padded_batch([FIGURE_2])).logits
+    model.resize_token_embeddings(110)
+    assert model.config.vocab_size == 110
+    assert model.lm_head.weight is model.glm.word_embeddings.weight
+    model.save_pretrained(tmp_path)
+    loaded = GLMForConditionalGeneration.from_pretrained(tmp_path)
+    assert loaded.lm_head.weight is loaded.glm.word_embeddings.weight
+    with torch.no_grad():
+        logits = loaded(**padded_batch([FIGURE_2])).logits
+    assert logits.shape[-1] == 110
+    same(logits[..., :99], before)
+
+
+def test_the_embedding_of_padding_learns_where_it_is_also_the_end_of_the_text():
+    # released GPT-2 and Chinese vocabularies have one token for both
+    model = make_model(pad_token_id=EOS, tie_word_embeddings=False).train()
+    model(**padded_batch([FIGURE_2]), labels=torch.tensor([LABELS])).loss.backward()
+    assert model.glm.word_embeddings.weight.grad[EOS].any()
+
+
+# ----------------------------------------------------------------------------------------------------- other ways to call
+
+
+@pytest.mark.parametrize("given_positions", [True, False])
+def test_inputs_embeds_equal_input_ids(given_positions):
+    tokens, position_1, position_2 = naive_row([CLS, 11, MASK, 14, EOS], [(2, [15])], SOP)
+    positions = padded_batch([(tokens, position_1, position_2)]) if given_positions else {}
+    positions.pop("input_ids", None)
+    model = MODELS["sdpa"]
+    embeddings = model.get_input_embeddings()(torch.tensor([tokens]))
+    with torch.no_grad():
+        same(
+            model(inputs_embeds=embeddings, **positions).logits[0],
+            naive_logits(WEIGHTS, HEADS, tokens, position_1, position_2),
+        )
+
+
+def test_hidden_states_and_attentions_on_demand():
+    inputs = padded_batch([FIGURE_2])
+    with torch.no_grad():
+        plain = MODELS["eager"](**inputs)
+        full = MODELS["eager"](**inputs, output_hidden_states=True, output_attentions=True)
+    assert plain.hidden_states is None and plain.attentions is None
+    assert [tuple(state.shape) for state in full.hidden_states] == [(1, 11, 32)] * 3
+    assert [tuple(weights.shape) for weights in full.attentions] == [(1, 4, 11, 11)] * 2
+    seen = torch.tensor(naive_mask(FIGURE_2[2]))
+    for weights in full.attentions:
+        assert ((weights[0] > 0) == seen).all()
+        same(weights.sum(-1), torch.ones(1, 4, 11))
+    same(MODELS["eager"].lm_head(full.hidden_states[-1]), full.logits)
+
+
+def test_a_tuple_on_demand():
+    inputs = padded_batch([FIGURE_2])
+    with torch.no_grad():
+        output, as_tuple = (
+            MODELS["sdpa"](**inputs, use_cache=False),
+            MODELS["sdpa"](**inputs, use_cache=False, return_dict=False),
+        )
+    assert len(as_tuple) == 1
+    same(as_tuple[0], output.logits, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@each_implementation
+def test_half_precision_is_near_the_full_one(implementation, dtype):
+    model = make_model(attn_implementation=implementation, initializer_range=0.1)
+    inputs = padded_batch([FIGURE_2, FLEX_EXAMPLES[1]], "left")
+    with torch.no_grad():
+        full = model(**inputs).logits
+        half = model.to(dtype)(**inputs).logits
+    assert half.dtype == dtype
+    is_token = inputs["attention_mask"].bool()
+    assert (full - half.float())[is_token].abs().max() < 0.05 * full.abs().max()
+
+
+@pytest.mark.slow
+def test_compiled_forward_and_training_step_are_the_same():
+    model = make_model().train()
+    inputs = {**padded_batch([FIGURE_2, FLEX_EXAMPLES[1]], "left")}
+    labels = padded([LABELS, [-100] * 4 + [22, EOP]], "left", value=-100)
+    expected = model(**inputs, labels=labels).loss
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    same(compiled(**inputs, labels=labels).loss, expected)
+
+
+IN_A_FRESH_PROCESS = """
+import json, sys, torch
+import transformers_glm
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
+folder = sys.argv[1]
+tokenizer = AutoTokenizer.from_pretrained(folder)
+inputs = tokenizer(sys.argv[2], return_tensors="pt")
+result = {"config": type(AutoConfig.from_pretrained(folder)).__name__, "tokenizer": type(tokenizer).__name__}
+with torch.no_grad():
+    for auto in (AutoModelForSeq2SeqLM, AutoModelForCausalLM, AutoModel):
+        model = auto.from_pretrained(folder)
+        output = model.eval()(**inputs)
+        result[auto.__name__] = [type(model).__name__, output[0].double().sum(-1).tolist()]
+result["pipeline"] = pipeline("blank-infilling", model=folder)(sys.argv[2], max_new_tokens=5)
+print(json.dumps(result))
+"""
+
+
+def test_a_saved_model_gives_the_same_in_a_fresh_process(tmp_path, tokenizer, text_model):
+    from transformers_glm.infilling import fill_blanks
+
+    text_model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    text = "Ada Lovelace wrote the [MASK] program."
+    run = subprocess.run(
+        [sys.executable, "-c", IN_A_FRESH_PROCESS, str(tmp_path), text],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout.splitlines()[-1])
+    inputs = tokenizer(text, return_tensors="pt")
+    with torch.no_grad():
+        logits = text_model(**inputs).logits.double().sum(-1)
+        states = text_model.glm(**inputs).last_hidden_state.double().sum(-1)
+    assert result["config"] == "GLMConfig" and result["tokenizer"] == "GLMTokenizer"
+    for auto in ("AutoModelForSeq2SeqLM", "AutoModelForCausalLM"):
+        assert result[auto][0] == "GLMForConditionalGeneration"
+        same(torch.tensor(result[auto][1]), logits, 1e-4)
+    assert result["AutoModel"][0] == "GLMModel"
+    same(torch.tensor(result["AutoModel"][1]), states, 1e-4)
+    filled = fill_blanks(text_model, tokenizer, text, max_new_tokens=5)
+    assert result["pipeline"]["text"] == filled.text and result["pipeline"]["pieces"] == filled.pieces

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of a batch: which token sees which, and where each token stands in both positions."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from configuration_glm import GLMConfig
+from modeling_glm import GLMModel
+
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+Batch = Mapping[str, torch.Tensor]
+PADDING = -1
+
+_PART_A, _PIECES = "#8c8c8c", ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#e377c2", "#bcbd22")
+_LABELLED = 80  # tokens; the labels of more would run into one another
+_FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei")
+
+
+def parts(batch: Batch, row: int = 0) -> list[int]:
+    """
+    Which part each token of a row belongs to: 0 is Part A, 1, 2, ... are the pieces in their order, -1 is padding.
+
+        x1 x2 [M] x4 [M] S x5 x6 S x3      0 0 0 0 0 1 1 1 2 2
+    """
+    found, piece = [], 0
+    for is_token, block_position in zip(
+        batch["attention_mask"][row].tolist(), batch["block_position_ids"][row].tolist(), strict=True
+    ):
+        piece += block_position == 1
+        found.append(PADDING if not is_token else piece if block_position else 0)
+    return found
+
+
+def visible(batch: Batch, row: int = 0) -> np.ndarray:
+    """
+    Which token sees which, read from the attention of the model itself.
+
+    Args:
+        batch (`Mapping[str, torch.Tensor]`): as [`DataCollatorForBlankInfilling`] makes it.
+        row (`int`, defaults to 0): the row to look at.
+
+    Returns:
+        `np.ndarray` of shape `(T, T)`: true where the token of the line sees that of the column. Padding sees nothing.
+    """
+    inputs = {name: tensor[row : row + 1] for name, tensor in batch.items() if name != "labels"}
+    length = inputs["input_ids"].shape[1]
+    inputs["input_ids"] = torch.zeros_like(inputs["input_ids"])  # the mask does not depend on the words
+    config = GLMConfig(vocab_size=2, hidden_size=4, num_layers=1, num_attention_heads=1, max_sequence_length=length)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model = GLMModel._from_config(config, attn_implementation="eager").eval()
+        attention = model(**inputs, output_attentions=True).attentions[0]  # (1, 1, T, T)
+    is_token = inputs["attention_mask"].bool()[0]
+    return ((attention[0, 0] > 0) & is_token[:, None]).numpy()
+
+
+def draw_attention_mask(
+    batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0, axes: "Axes | None" = None
+) -> "Axes":
+    """
+    Draw which token sees which: a line for each token, a filled square under each token that it sees.
+
+    Args:
+        batch (`Mapping[str, torch.Tensor]`): as [`DataCollatorForBlankInfilling`] makes it.
+        tokenizer (`PreTrainedTokenizerBase`): spells the tokens along both edges.
+        row (`int`, defaults to 0): the row to draw.
+        axes (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+
+    Returns:
+        `matplotlib.axes.Axes`: the axes, with `.figure.savefig(path)`.
+    """
+    from matplotlib.colors import to_rgb
+
+    axes = _new_axes() if axes is None else axes
+    seen, of_part = visible(batch, row), parts(batch, row)
+    image = np.ones((*seen.shape, 3))
+    for line, part in enumerate(of_part):
+        image[line, seen[line]] = to_rgb(color_of(part))
+    axes.imshow(image, interpolation="nearest")
+    length = len(of_part)
+    axes.set_xticks(np.arange(length + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(length + 1) - 0.5, minor=True)
+    if length <= _LABELLED:
+        axes.grid(which="minor", color="#dddddd", linewidth=0.4)
+    axes.tick_params(which="minor", length=0)
+    _spell(axes.set_xticks, axes.get_xticklabels, batch, tokenizer, row, rotation=90)
+    _spell(axes.set_yticks, axes.get_yticklabels, batch, tokenizer, row)
+    axes.set_title("A token (line) sees the filled tokens (columns)")
+    return axes
+
+
+def draw_positions(
+    batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0, axes: "Axes | None" = None
+) -> "Axes":
+    """
+    Draw both positions of each token: filled dots for the place in the corrupted text, rings for the place in the piece.
+
+    Args:
+        batch (`Mapping[str, torch.Tensor]`): as [`DataCollatorForBlankInfilling`] makes it.
+        tokenizer (`PreTrainedTokenizerBase`): spells the tokens along the edge.
+        row (`int`, defaults to 0): the row to draw.
+        axes (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+
+    Returns:
+        `matplotlib.axes.Axes`: the axes, with `.figure.savefig(path)`.
+    """
+    axes = _new_axes() if axes is None else axes
+    of_part = parts(batch, row)
+    tokens = [i for i, part in enumerate(of_part) if part != PADDING]
+    colors = [color_of(of_part[i]) for i in tokens]
+    position_ids, block_position_ids = (batch[name][row].numpy() for name in ("position_ids", "block_position_ids"))
+    axes.scatter(tokens, position_ids[tokens], c=colors, s=18, label="position_ids")
+    axes.scatter(
+        tokens, block_position_ids[tokens], edgecolors=colors, facecolors="none", s=18, label="block_position_ids"
+    )
+    axes.set_axisbelow(True)
+    axes.set_xlim(-1, len(of_part))
+    axes.grid(axis="y", color="#dddddd", linewidth=0.4)
+    axes.legend(loc="upper left")
+    _spell(axes.set_xticks, axes.get_xticklabels, batch, tokenizer, row, rotation=90)
+    axes.set_title("Part A counts on, a piece stands on its blank")
+    return axes
+
+
+def save_picture(path: str | PathLike, batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0) -> None:
+    """Save a picture of the attention mask and of both positions of a row, one beside the other."""
+    from matplotlib.figure import Figure
+
+    size = 4 + 0.12 * min(batch["input_ids"].shape[1], _LABELLED)
+    figure = Figure(figsize=(2 * size, size), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    draw_attention_mask(batch, tokenizer, row, left)
+    draw_positions(batch, tokenizer, row, right)
+    figure.savefig(path, dpi=130)
+
+
+def color_of(part: int) -> str:
+    """The colour of Part A (0) or of a piece (1, 2, ...); white for padding."""
+    if part == PADDING:
+        return "#ffffff"
+    return _PIECES[(part - 1) % len(_PIECES)] if part else _PART_A
+
+
+def spell(token_id: int, tokenizer: PreTrainedTokenizerBase) -> str:
+    """A token as people read it: its text, with signs for the white space in it."""
+    text = tokenizer.decode([token_id], clean_up_tokenization_spaces=False)
+    return text.replace("\n", "↵").replace("\t", "→").replace(" ", "·")
+
+
+def _new_axes() -> "Axes":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(8, 8), layout="constrained").subplots()
+
+
+def _spell(set_ticks, get_labels, batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int, **style) -> None:
+    """Spell the tokens along an edge, each in the colour of its part, if there is room."""
+    from matplotlib.font_manager import get_font_names
+
+    ids, of_part = batch["input_ids"][row].tolist(), parts(batch, row)
+    if len(ids) > _LABELLED:
+        return
+    fonts = [font for font in _FONTS if font in get_font_names()]
+    set_ticks(range(len(ids)), [spell(token_id, tokenizer) for token_id in ids], fontsize=7, family=fonts, **style)
+    for label, part in zip(get_labels(), of_part, strict=True):
+        label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))

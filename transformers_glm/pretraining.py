@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretraining by autoregressive blank infilling with the stock Trainer."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets import Dataset, IterableDataset
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    set_seed,
+)
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import get_last_checkpoint
+
+from configuration_glm import GLMConfig
+from modeling_glm import GLMForConditionalGeneration
+from tokenization_glm import GLMTokenizer
+
+from .agreement import check_agreement
+from .collator import DataCollatorForBlankInfilling
+from .documents import tokenize_documents
+from .evaluation import SpanMetrics, reduce_logits
+from .optimizer import use_muon
+from .pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+from .sources import Documents, DocumentSource, hold_out, load_documents
+
+
+logger = logging.getLogger(__name__)
+
+STREAM_BUFFER = 10_000  # rows that a stream is shuffled in
+TOKENIZER_DOCUMENTS = 100_000  # documents of a stream that a tokenizer is trained on
+EVALUATION_SEED = 0  # evaluation data is blanked the same way in every run
+
+
+class Deadline(TrainerCallback):
+    """
+    Stops training after a time, whatever the step.
+
+    Args:
+        seconds (`float`): how long, from the beginning of training in this process.
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Start the clock."""
+        self.end = time.monotonic() + self.seconds
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Stop when the time is up."""
+        if time.monotonic() > self.end:
+            logger.warning("The time is up at step %d of %d.", state.global_step, state.max_steps)
+            control.should_training_stop = True
+
+
+def pretrain(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    training_args: TrainingArguments,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> tuple[Trainer, dict[str, float]]:
+    """
+    Pretrain a model, and save it with its tokenizer and `metrics.json` in `output_dir`.
+
+    Begins where the last checkpoint in `output_dir` ends, if there is one.
+
+    Returns:
+        `tuple[Trainer, dict[str, float]]`: the trainer, and what stands in `metrics.json`.
+    """
+    _check(data_args, training_args)
+    set_seed(training_args.seed)
+    train, evaluation = load_text(data_args, training_args.seed)
+    tokenizer = load_or_train_tokenizer(model_args, train, Path(training_args.output_dir))
+    model = load_or_initialize(model_args, tokenizer)
+    check_agreement(tokenizer, model.config)
+    max_length = _row_length(data_args, model.config)
+    collator = make_collator(tokenizer, data_args, training_args.seed, max_length)
+    train = tokenize_documents(train, tokenizer, max_length, data_args.workers)
+    if isinstance(train, IterableDataset):
+        train = train.shuffle(seed=training_args.seed, buffer_size=STREAM_BUFFER)
+    if evaluation is not None:
+        evaluation = tokenize_documents(evaluation, tokenizer, max_length, data_args.workers)
+        evaluation = blank_once(evaluation, make_collator(tokenizer, data_args, EVALUATION_SEED, max_length))
+    training_args.batch_eval_metrics = True
+    trainer = Trainer(
+        model=model,
+        args=training_args,
+        data_collator=collator,
+        train_dataset=train,
+        eval_dataset=evaluation,
+        processing_class=tokenizer,
+        compute_metrics=SpanMetrics(),
+        preprocess_logits_for_metrics=reduce_logits,
+        callbacks=list(callbacks),
+    )
+    if training_args.muon_learning_rate is not None:
+        use_muon(trainer, training_args.muon_learning_rate)
+    metrics = _train(trainer)
+    if evaluation is not None:
+        metrics |= trainer.evaluate()
+    metrics["parameters"] = model.num_parameters()
+    save(trainer, metrics)
+    return trainer, metrics
+
+
+def load_text(data_args: DataArguments, seed: int) -> tuple[Documents, Dataset | None]:
+    """The documents to train on, and those to evaluate on, if any."""
+    source = DocumentSource(
+        data_args.train_data,
+        data_args.train_name,
+        data_args.train_split,
+        data_args.column,
+        data_args.document,
+        data_args.streaming,
+    )
+    train = load_documents(source)
+    if data_args.evaluation_data:
+        settings = {"split": data_args.evaluation_split, "column": data_args.column, "document": data_args.document}
+        return train, load_documents(DocumentSource(data_args.evaluation_data, **settings))
+    if not data_args.evaluation_documents:
+        return train, None
+    train, evaluation = hold_out(train, data_args.evaluation_documents, seed)
+    return train, Dataset.from_list(list(evaluation)) if isinstance(evaluation, IterableDataset) else evaluation
+
+
+def load_or_train_tokenizer(
+    model_args: ModelArguments, documents: Documents, output_dir: Path
+) -> PreTrainedTokenizerFast:
+    """The tokenizer that is asked for, else that of the checkpoint, else that of an earlier run, else a new one."""
+    path = model_args.tokenizer or model_args.model
+    if path is None and (output_dir / "tokenizer.json").exists():
+        path = str(output_dir)
+        logger.warning("Using the tokenizer that an earlier run left in %s.", output_dir)
+    if path is not None:
+        return AutoTokenizer.from_pretrained(path)
+    if isinstance(documents, IterableDataset):
+        documents = documents.take(TOKENIZER_DOCUMENTS)
+    logger.warning("Training a tokenizer of %d tokens.", model_args.vocab_size)
+    tokenizer = GLMTokenizer.train((row["text"] for row in documents), vocab_size=model_args.vocab_size)
+    tokenizer.save_pretrained(output_dir)
+    return tokenizer
+
+
+def load_or_initialize(model_args: ModelArguments, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """The checkpoint, or a new model for the tokenizer."""
+    if model_args.model:
+        return AutoModelForSeq2SeqLM.from_pretrained(model_args.model)
+    config = {
+        "vocab_size": len(tokenizer),
+        "mask_token_ids": tokenizer.mask_token_ids,
+        "decoder_start_token_id": tokenizer.sop_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
+    }
+    return GLMForConditionalGeneration(GLMConfig(**config | model_args.config))
+
+
+def make_collator(
+    tokenizer: PreTrainedTokenizerFast, data_args: DataArguments, seed: int, max_length: int
+) -> DataCollatorForBlankInfilling:
+    """The collator with the blanks that are asked for."""
+    return DataCollatorForBlankInfilling(
+        tokenizer,
+        mixture=data_args.mixture,
+        mask_ratio=data_args.mask_ratio,
+        mean_span_length=data_args.mean_span_length,
+        document_span=tuple(data_args.document_span),
+        packing=data_args.packing,
+        max_length=2 * max_length if data_args.packing else None,
+        seed=seed,
+    )
+
+
+def blank_once(rows: Dataset, collator: DataCollatorForBlankInfilling) -> Dataset:
+    """Blank evaluation data for good, so that two evaluations compare."""
+    return rows.map(collator.blank, load_from_cache_file=False, desc="Blanking")
+
+
+def save(trainer: Trainer, metrics: dict[str, float]) -> None:
+    """Save model, tokenizer and metrics in `output_dir`: written under another name first, then moved."""
+    output_dir = Path(trainer.args.output_dir)
+    unfinished = output_dir / "unfinished"
+    trainer.save_model(str(unfinished))
+    if not trainer.is_world_process_zero():
+        return
+    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    for file in unfinished.iterdir():
+        file.replace(output_dir / file.name)
+    shutil.rmtree(unfinished)
+    logger.warning("Saved model, tokenizer and metrics.json in %s.", output_dir)
+
+
+def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
+    """What can be known to fail before anything is loaded."""
+    if data_args.streaming and training_args.max_steps <= 0:
+        raise ValueError("A stream has no length: say with --max_steps how long to train.")
+    evaluates = data_args.evaluation_data or data_args.evaluation_documents
+    if training_args.eval_strategy != "no" and not evaluates:
+        raise ValueError(
+            f"eval_strategy is {training_args.eval_strategy!s} but there is nothing to evaluate on. Give "
+            "--evaluation_data or --evaluation_documents."
+        )
+
+
+def _row_length(data_args: DataArguments, config: GLMConfig) -> int:
+    length = data_args.max_length or config.max_sequence_length
+    if length > config.max_sequence_length:
+        raise ValueError(
+            f"max_length {length} is more than the model's max_sequence_length {config.max_sequence_length}. Give "
+            "shorter rows or a larger position table."
+        )
+    return length
+
+
+def _train(trainer: Trainer) -> dict[str, float]:
+    """Train, or only load the weights where an earlier run has done all the steps."""
+    checkpoint = _checkpoint(trainer.args)
+    if checkpoint is not None:
+        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+        if 0 < trainer.args.max_steps <= state.global_step:  # the Trainer would take one step more
+            logger.warning("All %d steps are done already.", trainer.args.max_steps)
+            trainer._load_from_checkpoint(checkpoint)
+            trainer.state = state
+            return {"train_runtime": 0.0}
+    return trainer.train(resume_from_checkpoint=checkpoint).metrics
+
+
+def _checkpoint(training_args: TrainingArguments) -> str | None:
+    """The checkpoint to go on from: the one asked for, or the last one in `output_dir`."""
+    asked = training_args.resume_from_checkpoint
+    if asked and asked not in ("True", "true"):
+        return asked
+    output_dir = Path(training_args.output_dir)
+    last = get_last_checkpoint(output_dir) if output_dir.is_dir() else None
+    if asked and last is None:
+        raise ValueError(f"There is no checkpoint to resume from in {output_dir}. Leave --resume_from_checkpoint out.")
+    if last is not None:
+        logger.warning("Resuming from %s. Give another output_dir to begin anew.", last)
+    return last
