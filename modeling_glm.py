@@ -1,306 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GLM: one Transformer that reads Part A in both directions and writes the blanks' pieces of Part B (Du et al., ACL 2022)."""
-
-import math
+"""GLM's heads: one model that fills blanks, scores candidates and classifies (Du et al., ACL 2022)."""
 
 import torch
 from torch import nn
-from transformers import GenerationConfig
-from transformers import initialization as init
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache
 from transformers.loss.loss_utils import fixed_cross_entropy
-from transformers.masking_utils import create_causal_mask
 from transformers.modeling_outputs import (
-    BaseModelOutputWithPast,
     CausalLMOutputWithPast,
     MultipleChoiceModelOutput,
     SequenceClassifierOutputWithPast,
 )
-from transformers.modeling_utils import PreTrainedModel
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
-from transformers.utils.generic import merge_with_config_defaults
-from transformers.utils.output_capturing import capture_outputs
 
 
 try:
-    from .blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
+    from .blank_infilling_glm import find_blanks
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
-    from .transformer_glm import GLMAttention, GLMLayer, GLMTransformer
+    from .transformer_glm import GLMModel, GLMPreTrainedModel, check_range
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
+    from blank_infilling_glm import find_blanks
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
-    from transformer_glm import GLMAttention, GLMLayer, GLMTransformer
-
-
-class GLMPreTrainedModel(PreTrainedModel):
-    """What every GLM class shares: initialization, loading, and what the attention can and cannot do."""
-
-    config_class = GLMConfig
-    config: GLMConfig
-    base_model_prefix = "glm"
-    supports_gradient_checkpointing = True
-    _no_split_modules = ["GLMLayer"]
-    _skip_keys_device_placement = ["past_key_values"]
-    _supports_sdpa = True
-    _supports_flex_attn = True
-    _supports_flash_attn = False
-    _supports_context_parallel = False  # it drops the mask
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
-    _can_record_outputs = {"hidden_states": GLMLayer, "attentions": GLMAttention}
-
-    @torch.no_grad()
-    def _init_weights(self, module):
-        """N(0, initializer_range), the projections that write to the residual stream scaled by 1 / sqrt(2 layers)."""
-        std = self.config.initializer_range
-        if isinstance(module, nn.Linear):
-            if getattr(module, "is_output_projection", False):
-                std = std / math.sqrt(2 * self.config.num_layers)
-            init.normal_(module.weight, mean=0.0, std=std)
-            if module.bias is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, mean=0.0, std=std)
-        elif isinstance(module, nn.LayerNorm):
-            init.ones_(module.weight)
-            init.zeros_(module.bias)
-
-    def _flash_attn_can_dispatch(self, flash_attn_version: int, is_init_check: bool = False) -> bool:
-        raise ValueError(
-            f"FlashAttention {flash_attn_version} knows causal and full attention only; GLM's Part A is seen in both "
-            'directions and Part B is not. Use attn_implementation="sdpa" (the default) or "flex_attention".'
-        )
-
-    @classmethod
-    def from_pretrained(cls, *args, **kwargs) -> "GLMPreTrainedModel":
-        """Load a checkpoint as [`~transformers.PreTrainedModel.from_pretrained`] does, and refuse one that holds NaN."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        if model.can_generate() and model.generation_config.eos_token_id is None:
-            # without a generation_config.json it is made from config.json as it stands, which is bare in an old folder
-            model.generation_config = GenerationConfig.from_model_config(model.config)
-        for name, parameter in model.named_parameters():
-            if (
-                parameter.is_floating_point()
-                and not parameter.is_meta
-                and not parameter.sum(dtype=torch.float32).isfinite()
-            ):
-                raise ValueError(
-                    f"{name} holds NaN or infinite values. The checkpoint is damaged or its training diverged: load an "
-                    "earlier one."
-                )
-        return loaded
-
-
-class GLMModel(GLMPreTrainedModel):
-    """GLM without a head: hidden states of Part A and Part B."""
-
-    def __init__(self, config: GLMConfig):
-        super().__init__(config)
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.transformer = GLMTransformer(config)
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The word embeddings."""
-        return self.word_embeddings
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the word embeddings."""
-        self.word_embeddings = value
-
-    @merge_with_config_defaults
-    @capture_outputs
-    def forward(
-        self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        block_position_ids: torch.LongTensor | None = None,
-        document_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        use_cache: bool | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> BaseModelOutputWithPast:
-        r"""
-        Args:
-            input_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
-                Part A, then the pieces of Part B, each `sop` and its span; or Part A alone.
-            attention_mask (`torch.Tensor` of shape `(B, T)`, *optional*):
-                1 on tokens, 0 on padding, which may stand on either side. A ready mask of shape `(B, 1, T, T)` is taken as it
-                is: boolean or 0/1 (True and 1: seen), or floating point (added to the scores).
-            position_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
-                Position in the corrupted text; a piece stands on the position of its blank. Derived from the tokens if
-                omitted, see `derive_positions`.
-            block_position_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
-                0 in Part A; 1, 2, 3, ... in each piece. Derived if omitted.
-            document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
-                For packed rows: which document a token belongs to, each one a run of tokens. Documents never see each other.
-            past_key_values (`Cache`, *optional*): keys and values of the tokens before these.
-            inputs_embeds (`torch.FloatTensor` of shape `(B, T, hidden_size)`, *optional*): in place of `input_ids`.
-            use_cache (`bool`, *optional*): whether to return `past_key_values`. Packed rows have none.
-
-        Raises:
-            `ValueError`: neither or both of `input_ids` and `inputs_embeds`; stacked positions; ids or positions outside their
-            tables; more pieces than blanks; packed rows without positions or with a cache.
-        """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("Pass exactly one of input_ids and inputs_embeds.")
-        check_position_shapes(position_ids, block_position_ids)
-        if inputs_embeds is None:
-            _check_range(input_ids, self.word_embeddings.num_embeddings, "input_ids", "vocabulary (vocab_size)")
-            inputs_embeds = self.word_embeddings(input_ids)
-        if document_ids is not None:
-            self._check_packed(position_ids, block_position_ids, past_key_values)
-        elif self._may_be_packed(attention_mask, position_ids, block_position_ids, past_key_values):
-            ids = self._recognize(inputs_embeds) if input_ids is None else input_ids
-            block_position_ids, document_ids = derive_documents(ids, position_ids, self.config.decoder_start_token_id)
-        elif use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
-        if position_ids is None or block_position_ids is None:
-            derived = self._derive_positions(
-                input_ids, inputs_embeds, attention_mask, block_position_ids, past_key_values
-            )
-            position_ids = derived[0] if position_ids is None else position_ids
-            block_position_ids = derived[1] if block_position_ids is None else block_position_ids
-        for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
-            if positions.shape[1] != inputs_embeds.shape[1] or positions.shape[0] not in (1, inputs_embeds.shape[0]):
-                raise ValueError(
-                    f"{name} have shape {tuple(positions.shape)}, the row has {tuple(inputs_embeds.shape[:2])}. Give one "
-                    "position for each token of each row."
-                )
-        block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
-        rows = self.transformer.position_embeddings.num_embeddings
-        _check_range(position_ids, rows, "position_ids", "position table (max_sequence_length)")
-        if self.config.block_position_encoding:
-            _check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length)")
-        hidden_states = self.transformer(
-            inputs_embeds,
-            position_ids,
-            block_position_ids,
-            self._mask(inputs_embeds, attention_mask, block_position_ids, document_ids, past_key_values),
-            past_key_values,
-            **kwargs,
-        )
-        return BaseModelOutputWithPast(last_hidden_state=hidden_states, past_key_values=past_key_values)
-
-    def _derive_positions(self, input_ids, inputs_embeds, attention_mask, block_position_ids, past_key_values):
-        """Positions of rows that come without."""
-        length = inputs_embeds.shape[1]
-        if length == 1 and past_key_values is not None and past_key_values.get_seq_length() > 0:
-            raise ValueError(
-                "A token that follows a cache does not show its positions: pass position_ids and block_position_ids."
-            )
-        is_token = torch.ones(inputs_embeds.shape[:2], dtype=torch.bool, device=inputs_embeds.device)
-        if attention_mask is not None and attention_mask.dim() == 2:
-            is_token = attention_mask[:, -length:].to(inputs_embeds.device).bool()
-        if input_ids is None:
-            input_ids = self._recognize(inputs_embeds)
-        return derive_positions(
-            input_ids,
-            is_token,
-            mask_token_ids=self.config.mask_token_ids,
-            sop=self.config.decoder_start_token_id,
-            block_position_ids=block_position_ids,
-        )
-
-    def _recognize(self, inputs_embeds):
-        """The ids of sop and the mask tokens among embeddings that were looked up in the table; -1 for all others."""
-        input_ids = torch.full(inputs_embeds.shape[:2], -1, device=inputs_embeds.device)
-        for token_id in {self.config.decoder_start_token_id, *(self.config.mask_token_ids or [])} - {None}:
-            is_this = (inputs_embeds == self.word_embeddings.weight[token_id]).all(-1)
-            input_ids = input_ids.masked_fill(is_this, token_id)
-        return input_ids
-
-    def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, past_key_values):
-        """
-        Part A sees all of Part A; Part B sees Part A and its own past (paper, Figure 2d).
-
-                     x1 x2 [M] S  x3
-            x1, x2,  1  1  1  .  .      Part A
-            [M]      1  1  1  .  .
-            S        1  1  1  1  .      Part B
-            x3       1  1  1  1  1
-        """
-        if attention_mask is not None and attention_mask.dim() == 4:
-            return self._ready_mask(attention_mask, inputs_embeds.dtype)
-        in_part_a = block_position_ids == 0
-        if document_ids is not None:
-            return self._packed_mask(inputs_embeds, attention_mask, in_part_a, document_ids)
-        part_a = torch.where(in_part_a, 0, -1)
-        if past_key_values is not None:
-            # create_causal_mask reads it by the key's place in the cache; a lone new token sees all that is there
-            part_a = None if part_a.shape[1] == 1 else self._at_cache_places(part_a, past_key_values)
-        # no position_ids here: create_causal_mask takes any step but +1 for the start of another packed sequence
-        return create_causal_mask(
-            self.config, inputs_embeds, attention_mask, past_key_values, block_sequence_ids=part_a
-        )
-
-    def _packed_mask(self, inputs_embeds, attention_mask, in_part_a, document_ids):
-        """The mask of each document by itself. Here the step other than +1 is wanted: it tells the documents apart."""
-        if attention_mask is not None:
-            document_ids = document_ids.masked_fill(attention_mask == 0, -1)
-        place = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)
-        begins = nn.functional.pad(document_ids[:, 1:] != document_ids[:, :-1], (1, 0), value=True)
-        place_in_document = place - torch.where(begins, place, 0).cummax(-1).values
-        return create_causal_mask(
-            self.config,
-            inputs_embeds,
-            None,
-            None,
-            position_ids=place_in_document,
-            block_sequence_ids=torch.where(in_part_a, document_ids, -1),
-        )
-
-    def _ready_mask(self, mask, dtype):
-        """A mask given whole, in the form that the attention implementation reads (eager would add a 0/1 mask silently)."""
-        if mask.is_floating_point():
-            return mask
-        seen = mask.bool()
-        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~seen, torch.finfo(dtype).min)
-
-    @staticmethod
-    def _at_cache_places(part_a, past_key_values):
-        length = part_a.shape[1]
-        kv_length, kv_offset = past_key_values.get_mask_sizes(length, 0)
-        places = torch.arange(length, device=part_a.device) + past_key_values.get_query_offset(0)
-        return part_a.new_full((part_a.shape[0], kv_length + kv_offset), -1).index_copy(1, places, part_a)
-
-    @staticmethod
-    def _may_be_packed(attention_mask, position_ids, block_position_ids, past_key_values):
-        """Several sequences in a row without padding, told apart by the first positions alone, as Transformers passes them."""
-        if position_ids is None or block_position_ids is not None or attention_mask is not None:
-            return False
-        if past_key_values is not None or torch.compiler.is_compiling():
-            return False
-        return bool((position_ids[:, 1:] == 0).any())
-
-    @staticmethod
-    def _check_packed(position_ids, block_position_ids, past_key_values):
-        if position_ids is None or block_position_ids is None:
-            raise ValueError(
-                "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
-            )
-        if past_key_values is not None:
-            raise ValueError(
-                "Packed rows (document_ids) take no past_key_values: pass each document as a row of its own."
-            )
-
-
-def _check_range(ids, size, name, table):
-    """Name an id outside its table. On an accelerator the look would stall it, and its own assertion speaks."""
-    if ids.device.type != "cpu" or torch.compiler.is_compiling() or ids.numel() == 0:
-        return
-    lowest, highest = (int(bound) for bound in torch.aminmax(ids))
-    if lowest < 0 or highest >= size:
-        raise ValueError(
-            f"{name} holds {highest if highest >= size else lowest}, outside the {table} of {size}. Shorten the text or take "
-            "a model with a larger table; ids must come from the tokenizer that belongs to the model."
-        )
+    from transformer_glm import GLMModel, GLMPreTrainedModel, check_range
 
 
 class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
@@ -469,9 +192,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         return find_blanks(input_ids, self.config.mask_token_ids).any(-1)
 
     def _check_labels(self, labels, inputs):
-        _check_range(
-            labels.masked_fill(labels == -100, 0), self.config.vocab_size, "labels", "vocabulary (vocab_size)"
-        )
+        check_range(labels.masked_fill(labels == -100, 0), self.config.vocab_size, "labels", "vocabulary (vocab_size)")
         if labels.shape != inputs.shape[:2]:
             raise ValueError(
                 f"labels have shape {tuple(labels.shape)}, the row has {tuple(inputs.shape[:2])}. Labels are aligned with "

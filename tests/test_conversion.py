@@ -33,8 +33,8 @@ from tokenization_glm import GLMTokenizer
 from transformers_glm.checkpoint_formats import HUB, OURS, TRAINING, open_checkpoint
 from transformers_glm.checkpoint_names import RELEASED, TABLE, entry_of, expected_names, shape_of
 from transformers_glm.conversion import convert, write_hub_state
-from transformers_glm.conversion import make_config as config_of
 from transformers_glm.conversion_check import verify
+from transformers_glm.conversion_config import make_config as config_of
 from transformers_glm.old_configs import TOKENS_BY_SOP, catch_old_configs, catch_old_tokenizers, is_old_config
 
 

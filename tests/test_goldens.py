@@ -288,7 +288,7 @@ def generate(model, context, case):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("kind", ["greedy", "beam4"])
+@pytest.mark.parametrize("kind", ["greedy", pytest.param("beam4", marks=pytest.mark.slow)])
 def test_generation_is_the_hub_codes_token_for_token(family, kind, converted):
     model = load(converted(family), attn_implementation="sdpa")
     golden = json.loads((GOLDEN / family / "generation_golden.json").read_text())

@@ -103,7 +103,7 @@ def test_the_other_arm_works_too(tmp_path, monkeypatch):
             importlib.import_module(f"hub_copy.{name}")
         modeling = sys.modules["hub_copy.modeling_glm"]
         assert modeling.GLMConfig.__module__ == "hub_copy.configuration_glm"
-        assert modeling.derive_positions.__module__ == "hub_copy.blank_infilling_glm"
+        assert modeling.find_blanks.__module__ == "hub_copy.blank_infilling_glm"
         assert modeling.GLMGenerationMixin.__module__ == "hub_copy.generation_glm"
     finally:
         for name in [name for name in sys.modules if name.startswith("hub_copy")]:

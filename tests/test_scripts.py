@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from transformers_glm import pretraining
 from transformers_glm.arguments import parse_arguments, yaml_as_flags
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
@@ -145,11 +146,10 @@ def test_a_deadline_ends_training(text_file, tmp_path, caplog):
 
 
 KILLED_AT_STEP_4 = """
-import functools, os, signal, sys
-from transformers import Trainer, TrainerCallback
-import transformers_glm.pretraining as pretraining
-from transformers_glm import pretraining
+import os, signal, sys
+from transformers import TrainerCallback
 from transformers_glm.arguments import parse_arguments
+from transformers_glm.pretraining import pretrain
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
 class Kill(TrainerCallback):
@@ -157,8 +157,7 @@ class Kill(TrainerCallback):
         if state.global_step == 4:
             os.kill(os.getpid(), signal.SIGKILL)
 
-pretraining.Trainer = functools.partial(Trainer, callbacks=[Kill()])
-pretraining.pretrain(*parse_arguments((ModelArguments, DataArguments, TrainingArguments), sys.argv[1:]))
+pretrain(*parse_arguments((ModelArguments, DataArguments, TrainingArguments), sys.argv[1:]), [Kill()])
 """
 
 
@@ -169,7 +168,7 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(text_file, tmp_path
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     pretrain(text_file, whole, *flags)
     command = [sys.executable, "-c", KILLED_AT_STEP_4, *pretraining_flags(text_file, broken, *flags)]
-    killed = subprocess.run(command, cwd=ROOT, env=None, capture_output=True, text=True)
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [path.name for path in broken.glob("checkpoint-*")] == ["checkpoint-3"]
     pretrain(text_file, broken, *flags)

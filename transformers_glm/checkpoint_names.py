@@ -107,6 +107,16 @@ def base_name(name: str) -> str:
     return name
 
 
+def by_base_name(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Tensors by their names in the base model; `ValueError` where two are the same."""
+    renamed: dict[str, Stored] = {}
+    for name, stored in tensors.items():
+        if base_name(name) in renamed:
+            raise ValueError(f"{stored.place} and {renamed[base_name(name)].place} are the same tensor of the model.")
+        renamed[base_name(name)] = stored
+    return renamed
+
+
 def entry_of(name: str, place: str) -> Entry:
     """The entry of a tensor by its name in the base model; `ValueError` where there is none."""
     template = re.sub(r"(?<=layers\.)\d+", "{}", name)

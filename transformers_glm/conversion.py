@@ -6,14 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from transformers import GenerationConfig
-from transformers.activations import ACT2FN
 from transformers.utils import logging
 
 from configuration_glm import GLMConfig
@@ -21,9 +17,9 @@ from tokenization_glm import GLMTokenizer
 
 from .checkpoint_files import Stored, write_safetensors
 from .checkpoint_formats import OURS, TRAINING, Checkpoint, open_checkpoint
-from .checkpoint_names import HEADS, RELEASED, RELEASED_HEAD_SIZE, check_complete, target_name
+from .checkpoint_names import HEADS, RELEASED, check_complete, target_name
 from .conversion_card import model_card
-from .old_configs import KEPT_FIELDS
+from .conversion_config import make_config, make_generation_config
 
 
 logger = logging.get_logger(__name__)
@@ -76,12 +72,7 @@ def convert(
         raise ValueError(f"{out} exists and is not an empty folder. Choose another, or remove it.")
     config = make_config(checkpoint, hidden_act=hidden_act, num_attention_heads=num_attention_heads)
     check_complete(checkpoint.tensors, config, str(checkpoint.folder))
-    folders = [source, checkpoint.folder] if tokenizer is None else [tokenizer]
-    loaded = _load_tokenizer(folders, config, checkpoint.form)
-    if loaded is None and tokenizer is not None:
-        raise ValueError(
-            f"{tokenizer} has no vocabulary: none of {', '.join(GLMTokenizer.vocab_files_names.values())}."
-        )
+    loaded = _load_tokenizer(tokenizer, [source, checkpoint.folder], config, checkpoint.form)
     if copy_eop_to_gmask or (copy_eop_to_gmask is None and _shared_gmask(checkpoint)):
         _copy_row(checkpoint.tensors, loaded)
     tensors = {target_name(name, stored.place): stored for name, stored in checkpoint.tensors.items()}
@@ -101,10 +92,13 @@ def convert(
     return checkpoint._replace(settings=config.to_dict())
 
 
-def _load_tokenizer(folders: Sequence[str | Path], config: GLMConfig, form: str) -> GLMTokenizer | None:
-    """The vocabulary in the first of `folders` that has one; its ids go into `config`."""
+def _load_tokenizer(given, folders: Sequence[str | Path], config: GLMConfig, form: str) -> GLMTokenizer | None:
+    """The vocabulary in `given`, or in the first of `folders` that has one; its ids go into `config`."""
     files = GLMTokenizer.vocab_files_names.values()
-    folder = next((folder for folder in folders if any((Path(folder) / name).is_file() for name in files)), None)
+    searched = folders if given is None else [given]
+    folder = next((folder for folder in searched if any((Path(folder) / name).is_file() for name in files)), None)
+    if folder is None and given is not None:
+        raise ValueError(f"{given} has no vocabulary: none of {', '.join(files)}.")
     if folder is None:
         logger.warning(
             f"{folders[0]} has no vocabulary: no tokenizer is written, and the configuration knows no special tokens. Give "
@@ -124,43 +118,6 @@ def _load_tokenizer(folders: Sequence[str | Path], config: GLMConfig, form: str)
     config.pad_token_id = tokenizer.pad_token_id
     config.eos_token_id = [tokenizer.eop_token_id, tokenizer.eos_token_id]
     return tokenizer
-
-
-def make_config(
-    checkpoint: Checkpoint, *, hidden_act: str | None = None, num_attention_heads: int | None = None
-) -> GLMConfig:
-    """The configuration of a converted checkpoint, but for the special tokens; see [`convert`]."""
-    fields = {name: checkpoint.settings[name] for name in KEPT_FIELDS if name in checkpoint.settings}
-    if checkpoint.form == TRAINING:
-        fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
-        if "multichoice_head.weight" in checkpoint.tensors:
-            fields["num_labels"] = checkpoint.tensors["multichoice_head.weight"].shape[0]
-    elif num_attention_heads not in (None, fields.get("num_attention_heads")):
-        raise ValueError(f"config.json says {fields.get('num_attention_heads')} heads, you {num_attention_heads}.")
-    fields.setdefault("hidden_act", "gelu_pytorch_tanh" if checkpoint.form == TRAINING else "gelu")
-    if hidden_act is not None:
-        fields["hidden_act"] = hidden_act
-    if fields["hidden_act"] not in ACT2FN:
-        raise ValueError(f"hidden_act={fields['hidden_act']!r} is none of {', '.join(ACT2FN)}.")
-    has_head = any(name in checkpoint.tensors for head in HEADS for name in head)
-    dtype = reduce(torch.promote_types, {stored.dtype for stored in checkpoint.tensors.values()})
-    architecture = "GLMForSequenceClassification" if has_head else "GLMForConditionalGeneration"
-    return GLMConfig(**fields, architectures=[architecture], dtype=str(dtype).removeprefix("torch."))
-
-
-def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
-    """Heads leave no trace in the tensors."""
-    told = settings.get("num_attention_heads")
-    if told is None and (settings["vocab_size"], settings["num_layers"], settings["hidden_size"]) in RELEASED:
-        told = settings["hidden_size"] // RELEASED_HEAD_SIZE
-    if given is None and told is None:
-        raise ValueError(
-            f"The checkpoint does not say how many attention heads its {settings['num_layers']} layers of width "
-            f"{settings['hidden_size']} have, and no released model has this shape. Give --num-attention-heads."
-        )
-    if told is not None and given not in (None, told):
-        raise ValueError(f"The checkpoint has {told} attention heads, you gave {given}. Leave it out.")
-    return told or given
 
 
 def _shared_gmask(checkpoint: Checkpoint) -> bool:
@@ -189,20 +146,6 @@ def _copy_row(tensors: dict[str, Stored], tokenizer: GLMTokenizer | None) -> Non
         return embeddings
 
     tensors[name] = stored._replace(read=read)
-
-
-def make_generation_config(config: GLMConfig) -> GenerationConfig:
-    """
-    How the model generates: it stops at eop, which ends a piece, and at the end of a text, and writes neither mask tokens
-    nor sop. The original ended texts with the padding token, which in BERT's vocabulary is not eos.
-    """
-    stops = [*config.eos_token_id, config.pad_token_id]
-    return GenerationConfig(
-        eos_token_id=sorted(set(stops), key=stops.index),
-        pad_token_id=config.pad_token_id,
-        decoder_start_token_id=config.decoder_start_token_id,
-        suppress_tokens=sorted([*config.mask_token_ids, config.decoder_start_token_id]),
-    )
 
 
 def write_weights(folder: Path, tensors: Mapping[str, Stored], max_shard_size: str) -> None:
