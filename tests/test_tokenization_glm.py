@@ -151,7 +151,9 @@ def folders(tmp_path_factory):
         config["additional_special_tokens"] = [token for token in added if token not in config.values()]
         config["auto_map"] = {"AutoTokenizer": [f"tokenization_glm.{name}", None]}
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
-        (folder / "config.json").write_text(json.dumps({"model_type": "glm"}))
+        (folder / "config.json").write_text(
+            json.dumps({"model_type": "glm", "num_layers": 2, "max_sequence_length": 64})
+        )
         (folder / "tokenization_glm.py").write_text("raise RuntimeError('remote code was executed')\n")
     return folders
 
