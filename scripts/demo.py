@@ -29,11 +29,12 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, 
 from tokenization_glm import GLMTokenizer
 from transformers_glm.arguments import parse_arguments
 from transformers_glm.baselines import Trigram, Unigram
+from transformers_glm.checkpoints import Deadline
 from transformers_glm.collator import DataCollatorForBlankInfilling
 from transformers_glm.documents import tokenize_documents
 from transformers_glm.infilling import fill_blanks
 from transformers_glm.pictures import draw_attention_mask, draw_positions
-from transformers_glm.pretraining import Deadline, load_or_initialize, make_collator, pretrain
+from transformers_glm.pretraining import load_or_initialize, make_collator, pretrain
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 from transformers_glm.python_text import python_texts, without_repetition
 from transformers_glm.sources import DocumentSource, hold_out, load_documents

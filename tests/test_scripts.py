@@ -14,6 +14,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from transformers_glm import pretraining
 from transformers_glm.arguments import parse_arguments, yaml_as_flags
+from transformers_glm.checkpoints import Deadline
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
 
@@ -140,7 +141,7 @@ def test_muon_resumes_to_the_same_weights(text_file, tmp_path):
 def test_a_deadline_ends_training(text_file, tmp_path, caplog):
     arguments = parse_arguments(DATACLASSES, pretraining_flags(text_file, tmp_path / "run", "--max_steps", "50"))
     with caplog.at_level(logging.WARNING):
-        trainer, _ = pretraining.pretrain(*arguments, [pretraining.Deadline(0)])
+        trainer, _ = pretraining.pretrain(*arguments, [Deadline(0)])
     assert trainer.state.global_step == 1
     assert "The time is up at step 1 of 50" in caplog.text
 
@@ -150,6 +151,7 @@ import os, signal, sys
 from transformers import TrainerCallback
 from transformers_glm.arguments import parse_arguments
 from transformers_glm.pretraining import pretrain
+from transformers_glm.checkpoints import Deadline
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
 class Kill(TrainerCallback):

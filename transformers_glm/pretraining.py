@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pretraining by autoregressive blank infilling with the stock Trainer."""
 
-import json
 import logging
-import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,17 +13,15 @@ from transformers import (
     PreTrainedTokenizerFast,
     Trainer,
     TrainerCallback,
-    TrainerState,
     set_seed,
 )
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
 
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from tokenization_glm import GLMTokenizer
 
 from .agreement import check_agreement
+from .checkpoints import save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .documents import tokenize_documents
 from .evaluation import SpanMetrics, reduce_logits
@@ -40,28 +35,6 @@ logger = logging.getLogger(__name__)
 STREAM_BUFFER = 10_000  # rows that a stream is shuffled in
 TOKENIZER_DOCUMENTS = 100_000  # documents of a stream that a tokenizer is trained on
 EVALUATION_SEED = 0  # evaluation data is blanked the same way in every run
-
-
-class Deadline(TrainerCallback):
-    """
-    Stops training after a time, whatever the step.
-
-    Args:
-        seconds (`float`): how long, from the beginning of training in this process.
-    """
-
-    def __init__(self, seconds: float):
-        self.seconds = seconds
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        """Start the clock."""
-        self.end = time.monotonic() + self.seconds
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        """Stop when the time is up."""
-        if time.monotonic() > self.end:
-            logger.warning("The time is up at step %d of %d.", state.global_step, state.max_steps)
-            control.should_training_stop = True
 
 
 def pretrain(
@@ -85,18 +58,12 @@ def pretrain(
     model = load_or_initialize(model_args, tokenizer)
     check_agreement(tokenizer, model.config)
     max_length = _row_length(data_args, model.config)
-    collator = make_collator(tokenizer, data_args, training_args.seed, max_length)
-    train = tokenize_documents(train, tokenizer, max_length, data_args.workers)
-    if isinstance(train, IterableDataset):
-        train = train.shuffle(seed=training_args.seed, buffer_size=STREAM_BUFFER)
-    if evaluation is not None:
-        evaluation = tokenize_documents(evaluation, tokenizer, max_length, data_args.workers)
-        evaluation = blank_once(evaluation, make_collator(tokenizer, data_args, EVALUATION_SEED, max_length))
+    train, evaluation = to_rows(train, evaluation, tokenizer, data_args, training_args.seed, max_length)
     training_args.batch_eval_metrics = True
     trainer = Trainer(
         model=model,
         args=training_args,
-        data_collator=collator,
+        data_collator=make_collator(tokenizer, data_args, training_args.seed, max_length),
         train_dataset=train,
         eval_dataset=evaluation,
         processing_class=tokenizer,
@@ -106,7 +73,7 @@ def pretrain(
     )
     if training_args.muon_learning_rate is not None:
         use_muon(trainer, training_args.muon_learning_rate)
-    metrics = _train(trainer)
+    metrics = train_from_checkpoint(trainer)
     if evaluation is not None:
         metrics |= trainer.evaluate()
     metrics["parameters"] = model.num_parameters()
@@ -182,23 +149,23 @@ def make_collator(
     )
 
 
-def blank_once(rows: Dataset, collator: DataCollatorForBlankInfilling) -> Dataset:
-    """Blank evaluation data for good, so that two evaluations compare."""
-    return rows.map(collator.blank, load_from_cache_file=False, desc="Blanking")
-
-
-def save(trainer: Trainer, metrics: dict[str, float]) -> None:
-    """Save model, tokenizer and metrics in `output_dir`: written under another name first, then moved."""
-    output_dir = Path(trainer.args.output_dir)
-    unfinished = output_dir / "unfinished"
-    trainer.save_model(str(unfinished))
-    if not trainer.is_world_process_zero():
-        return
-    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    for file in unfinished.iterdir():
-        file.replace(output_dir / file.name)
-    shutil.rmtree(unfinished)
-    logger.warning("Saved model, tokenizer and metrics.json in %s.", output_dir)
+def to_rows(
+    train: Documents,
+    evaluation: Dataset | None,
+    tokenizer: PreTrainedTokenizerFast,
+    data_args: DataArguments,
+    seed: int,
+    max_length: int,
+) -> tuple[Documents, Dataset | None]:
+    """Rows of tokens to train on; those to evaluate on are blanked for good, so that two evaluations compare."""
+    train = tokenize_documents(train, tokenizer, max_length, data_args.workers)
+    if isinstance(train, IterableDataset):
+        train = train.shuffle(seed=seed, buffer_size=STREAM_BUFFER)
+    if evaluation is not None:
+        evaluation = tokenize_documents(evaluation, tokenizer, max_length, data_args.workers)
+        collator = make_collator(tokenizer, data_args, EVALUATION_SEED, max_length)
+        evaluation = evaluation.map(collator.blank, load_from_cache_file=False, desc="Blanking")
+    return train, evaluation
 
 
 def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
@@ -221,30 +188,3 @@ def _row_length(data_args: DataArguments, config: GLMConfig) -> int:
             "shorter rows or a larger position table."
         )
     return length
-
-
-def _train(trainer: Trainer) -> dict[str, float]:
-    """Train, or only load the weights where an earlier run has done all the steps."""
-    checkpoint = _checkpoint(trainer.args)
-    if checkpoint is not None:
-        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-        if 0 < trainer.args.max_steps <= state.global_step:  # the Trainer would take one step more
-            logger.warning("All %d steps are done already.", trainer.args.max_steps)
-            trainer._load_from_checkpoint(checkpoint)
-            trainer.state = state
-            return {"train_runtime": 0.0}
-    return trainer.train(resume_from_checkpoint=checkpoint).metrics
-
-
-def _checkpoint(training_args: TrainingArguments) -> str | None:
-    """The checkpoint to go on from: the one asked for, or the last one in `output_dir`."""
-    asked = training_args.resume_from_checkpoint
-    if asked and asked not in ("True", "true"):
-        return asked
-    output_dir = Path(training_args.output_dir)
-    last = get_last_checkpoint(output_dir) if output_dir.is_dir() else None
-    if asked and last is None:
-        raise ValueError(f"There is no checkpoint to resume from in {output_dir}. Leave --resume_from_checkpoint out.")
-    if last is not None:
-        logger.warning("Resuming from %s. Give another output_dir to begin anew.", last)
-    return last

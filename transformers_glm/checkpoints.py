@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a training run goes on, where it stops, and what it leaves."""
+
+import json
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from safetensors.torch import load_model
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+
+logger = logging.getLogger(__name__)
+
+
+class Deadline(TrainerCallback):
+    """
+    Stops training after a time, whatever the step.
+
+    Args:
+        seconds (`float`): how long, from the beginning of training in this process.
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Start the clock."""
+        self.end = time.monotonic() + self.seconds
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Stop when the time is up."""
+        if time.monotonic() > self.end:
+            logger.warning("The time is up at step %d of %d.", state.global_step, state.max_steps)
+            control.should_training_stop = True
+
+
+def train_from_checkpoint(trainer: Trainer) -> dict[str, float]:
+    """
+    Train from where the last checkpoint ends, or only load the weights where an earlier run has done all the steps.
+
+    Returns:
+        `dict[str, float]`: the metrics of the training.
+    """
+    checkpoint = last_checkpoint(trainer.args)
+    if checkpoint is not None:
+        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+        if 0 < trainer.args.max_steps <= state.global_step:  # the Trainer would take one step more
+            logger.warning("All %d steps are done already.", trainer.args.max_steps)
+            load_model(trainer.model, Path(checkpoint) / SAFE_WEIGHTS_NAME, strict=False)  # the tied head is not saved
+            trainer.state = state
+            return {"train_runtime": 0.0}
+    return trainer.train(resume_from_checkpoint=checkpoint).metrics
+
+
+def last_checkpoint(training_args: TrainingArguments) -> str | None:
+    """The checkpoint to go on from: the one asked for, or the last one in `output_dir`."""
+    asked = training_args.resume_from_checkpoint
+    if asked and asked not in ("True", "true"):
+        return asked
+    output_dir = Path(training_args.output_dir)
+    last = get_last_checkpoint(output_dir) if output_dir.is_dir() else None
+    if asked and last is None:
+        raise ValueError(f"There is no checkpoint to resume from in {output_dir}. Leave --resume_from_checkpoint out.")
+    if last is not None:
+        logger.warning("Resuming from %s. Give another output_dir to begin anew.", last)
+    return last
+
+
+def save(trainer: Trainer, metrics: dict[str, float]) -> None:
+    """Save model, tokenizer and metrics in `output_dir`: written under another name first, then moved."""
+    output_dir = Path(trainer.args.output_dir)
+    unfinished = output_dir / "unfinished"
+    trainer.save_model(str(unfinished))
+    if not trainer.is_world_process_zero():
+        return
+    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    for file in unfinished.iterdir():
+        file.replace(output_dir / file.name)
+    shutil.rmtree(unfinished)
+    logger.warning("Saved model, tokenizer and metrics.json in %s.", output_dir)
