@@ -4,7 +4,8 @@
 import pytest
 import torch
 from conftest import CLS, EOP, EOS, MASK, PAD, SOP, make_config, make_model
-from transformers import AutoConfig, AutoModelForSeq2SeqLM
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, configuration_utils
+from transformers.testing_utils import CaptureLogger
 
 import transformers_glm  # noqa: F401 (registers)
 from configuration_glm import GLMConfig
@@ -212,3 +213,12 @@ def test_a_wrong_model_type_is_not_glm(tmp_path):
     with pytest.raises(Exception, match="hidden_size"):
         AutoConfig.from_pretrained(tmp_path)
     assert GLMConfig().model_type != "glm" and PAD == 0
+
+
+def test_the_config_of_an_unconverted_checkpoint_says_what_it_is_and_how_to_convert_it(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "glm", "num_layers": 2, "max_sequence_length": 64}')
+    with CaptureLogger(configuration_utils.logger) as captured:
+        config = AutoConfig.from_pretrained(tmp_path)
+    assert type(config) is GLMConfig
+    assert 'unconverted GLM checkpoint: its model_type "glm" means GLM-4' in captured.out
+    assert "python scripts/convert_checkpoint.py" in captured.out

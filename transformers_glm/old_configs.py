@@ -86,12 +86,12 @@ def catch_old_configs(configuration_utils: ModuleType) -> None:
         if is_old_config(settings):
             sop_token_id = _sop_token_id(pretrained_model_name_or_path, kwargs)
             settings = renew(settings, sop_token_id)
-            if sop_token_id not in TOKENS_BY_SOP:
-                configuration_utils.logger.warning_once(
-                    f"{pretrained_model_name_or_path} is an old GLM without one of the released vocabularies: its configuration "
-                    "knows no special tokens, and generate would not stop. Convert it: "
-                    "python scripts/convert_checkpoint.py SOURCE OUT"
-                )
+            known = sop_token_id in TOKENS_BY_SOP
+            configuration_utils.logger.warning_once(
+                f'{pretrained_model_name_or_path} is an unconverted GLM checkpoint: its model_type "glm" means GLM-4 in '
+                f"Transformers. It is read as a GLMConfig{'' if known else ' that knows no special tokens'}; convert it for "
+                "good with python scripts/convert_checkpoint.py SOURCE OUT"
+            )
         return settings, unused
 
     configuration_utils.PreTrainedConfig.get_config_dict = classmethod(get_config_dict)
