@@ -15,9 +15,7 @@ import json
 import logging
 import random
 import re
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +24,6 @@ from datasets import Dataset
 from matplotlib.figure import Figure
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from tokenization_glm import GLMTokenizer
 from transformers_glm.arguments import parse_arguments
 from transformers_glm.baselines import Trigram, Unigram
 from transformers_glm.checkpoints import Deadline
@@ -34,7 +31,7 @@ from transformers_glm.collator import DataCollatorForBlankInfilling
 from transformers_glm.documents import tokenize_documents
 from transformers_glm.infilling import fill_blanks
 from transformers_glm.pictures import draw_attention_mask, draw_positions
-from transformers_glm.pretraining import load_or_initialize, make_collator, pretrain
+from transformers_glm.pretraining import pretrain
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 from transformers_glm.python_text import python_texts, without_repetition
 from transformers_glm.sources import DocumentSource, hold_out, load_documents
@@ -43,8 +40,7 @@ from transformers_glm.span_scores import score_glm, score_left_to_right, text_to
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain_demo.yaml"
 OUTPUT = Path("output/demo")
-SECONDS = 465  # of training; a slow machine takes fewer steps than the configuration has
-SHARE = 0.85  # of a step is forward and backward, the rest is the optimizer and the batch
+SECONDS = 465  # the longest that training takes; a slow machine does fewer steps
 HELD_OUT = 0.05  # share of the documents
 SENTENCES = 6
 MARKS = ".!?。！？"
@@ -104,36 +100,12 @@ def prepare(text: str | None, settings: Sequence[str]) -> Run:
 
 
 def train(run: Run, seconds: float) -> dict[str, float]:
-    """Train a tokenizer and a GLM; as many steps as the configuration has, or as the time is enough for."""
+    """Train a tokenizer and a GLM, as many steps as the configuration has and the time is enough for."""
     model_args, data_args, training_args = run.arguments
-    plan = run.folder / "plan.json"
-    if not plan.exists():
-        tokenizer = GLMTokenizer.train(run.train["text"], vocab_size=model_args.vocab_size)
-        tokenizer.save_pretrained(run.folder)
-        each = seconds_per_step(run, tokenizer)
-        steps = max(1, min(training_args.max_steps, int(SHARE * seconds / each)))
-        print(f"A step takes {each:.3f} s here: {steps} steps, about {steps * each / 60:.1f} minutes.")
-        plan.write_text(json.dumps({"max_steps": steps}))
-    training_args.max_steps = json.loads(plan.read_text())["max_steps"]
+    print(f"Training for {training_args.max_steps} steps, {seconds / 60:.1f} minutes at most.")
     trainer, metrics = pretrain(model_args, data_args, training_args, [Deadline(seconds)])
     history = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     return {"train_seconds": metrics["train_runtime"], "steps": trainer.state.global_step, "loss_history": history}
-
-
-def seconds_per_step(run: Run, tokenizer: PreTrainedTokenizerFast, steps: int = 12) -> float:
-    """The median time of forward and backward on random text of full length; the optimizer is in `SHARE`."""
-    model_args, data_args, training_args = run.arguments
-    model = load_or_initialize(model_args, tokenizer).train()
-    length = data_args.max_length or model.config.max_sequence_length
-    collator, rng = make_collator(tokenizer, data_args, 0, length), random.Random(0)
-    times = []
-    for _ in range(steps):
-        text = ([rng.choice(text_tokens(tokenizer)) for _ in range(length)] for _ in range(256))
-        rows = [{"input_ids": row} for row, _ in zip(text, range(training_args.train_batch_size), strict=False)]
-        start = time.perf_counter()
-        model(**collator(rows)).loss.backward()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def score(run: Run, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
@@ -177,7 +149,7 @@ def print_fillings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, d
     ]
     for number, sentence in enumerate(rng.sample(sentences, min(SENTENCES, len(sentences)))):
         blanked = blank_words(sentence, 1 + number % 3, rng)
-        filled = fill_blanks(model, tokenizer, blanked, max_new_tokens=8)
+        filled = fill_blanks(model, tokenizer, blanked, max_new_tokens=16)
         print(f"text    {sentence}\nblanks  {blanked}\nfilled  {filled.text}\n")
 
 

@@ -45,7 +45,9 @@ def make_config(**kwargs):
 
 def make_model(seed=0, attn_implementation="sdpa", **kwargs):
     torch.manual_seed(seed)
-    return GLMForConditionalGeneration._from_config(make_config(**kwargs), attn_implementation=attn_implementation).eval()
+    return GLMForConditionalGeneration._from_config(
+        make_config(**kwargs), attn_implementation=attn_implementation
+    ).eval()
 
 
 @pytest.fixture

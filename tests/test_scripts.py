@@ -138,6 +138,17 @@ def test_muon_resumes_to_the_same_weights(text_file, tmp_path):
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
 
+def test_a_schedule_follows_the_clock_where_steps_come_too_slowly(text_file, tmp_path, monkeypatch):
+    now = iter(range(1000))  # the clock goes on a second each time it is read
+    monkeypatch.setattr("transformers_glm.checkpoints.time.monotonic", lambda: next(now))
+    flags = ["--max_steps", "1000", "--logging_steps", "1", "--learning_rate", "1.0", "--save_strategy", "no"]
+    arguments = parse_arguments(DATACLASSES, pretraining_flags(text_file, tmp_path / "run", *flags))
+    trainer, _ = pretraining.pretrain(*arguments, [Deadline(10)])
+    rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
+    assert trainer.state.global_step < 10
+    assert rates == sorted(rates, reverse=True) and rates[0] == 1.0 and rates[-1] < 0.4
+
+
 def test_a_deadline_ends_training(text_file, tmp_path, caplog):
     arguments = parse_arguments(DATACLASSES, pretraining_flags(text_file, tmp_path / "run", "--max_steps", "50"))
     with caplog.at_level(logging.WARNING):

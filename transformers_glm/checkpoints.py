@@ -19,7 +19,9 @@ logger = logging.getLogger(__name__)
 
 class Deadline(TrainerCallback):
     """
-    Stops training after a time, whatever the step.
+    Ends training after a time, whatever the step, with the learning rate at the end of its schedule.
+
+    Where the steps come too slowly, the schedule follows the clock instead: half the time gone is half the way.
 
     Args:
         seconds (`float`): how long, from the beginning of training in this process.
@@ -28,15 +30,27 @@ class Deadline(TrainerCallback):
     def __init__(self, seconds: float):
         self.seconds = seconds
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        """Start the clock."""
-        self.end = time.monotonic() + self.seconds
+    def on_train_begin(self, args, state, control, lr_scheduler, **kwargs) -> None:
+        """Start the clock, and show it to the schedule."""
+        self.start, first = time.monotonic(), state.global_step
+
+        def by_the_clock(rate):
+            def rate_at(step):
+                due = first + self._share_of_time() * (state.max_steps - first)
+                return rate(min(max(step, due), state.max_steps))
+
+            return rate_at
+
+        lr_scheduler.lr_lambdas = [by_the_clock(rate) for rate in lr_scheduler.lr_lambdas]
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         """Stop when the time is up."""
-        if time.monotonic() > self.end:
+        if self._share_of_time() >= 1:
             logger.warning("The time is up at step %d of %d.", state.global_step, state.max_steps)
             control.should_training_stop = True
+
+    def _share_of_time(self) -> float:
+        return (time.monotonic() - self.start) / self.seconds if self.seconds else 1.0
 
 
 def train_from_checkpoint(trainer: Trainer) -> dict[str, float]:
