@@ -108,6 +108,12 @@ class GLMConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = None
 
     def __post_init__(self, **kwargs):
+        if (width := kwargs.pop("intermediate_size", None)) not in (None, 4 * self.hidden_size):
+            raise ValueError(
+                f"intermediate_size={width}: a GLM's MLP is four times as wide as the model, {4 * self.hidden_size} here. "
+                "Leave it out; a configuration that has it is of another model."
+            )
+        kwargs.pop("model_type", None)  # an old config.json says "glm", which is GLM-4's
         for field in DROPPED_FIELDS:
             kwargs.pop(field, None)
         super().__post_init__(**kwargs)

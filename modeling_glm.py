@@ -89,6 +89,12 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
                     "decoder_input_ids (two streams) need input_ids and lay Part B out by themselves: leave out position_ids, "
                     "block_position_ids and inputs_embeds, or pass one row with all of it."
                 )
+            for name, target in (("labels", labels), ("decoder_input_ids", decoder_input_ids)):
+                if target is not None and (target.dim() != 2 or target.shape[0] != input_ids.shape[0]):
+                    raise ValueError(
+                        f"{name} have shape {tuple(target.shape)}; with two streams a target is (batch, target length), and "
+                        f"input_ids have {input_ids.shape[0]} row(s)."
+                    )
             if decoder_input_ids is None:
                 decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
             input_ids, attention_mask = self._join_streams(
@@ -340,10 +346,20 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         logits = self._score(outputs.last_hidden_state, choice_ids, choice_indices, length_normalization)
         loss = None
         if labels is not None:
+            self._check_right_choices(logits, labels)
             loss = fixed_cross_entropy(logits, labels.to(logits.device), num_items_in_batch)
         return MultipleChoiceModelOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
+
+    @staticmethod
+    def _check_right_choices(logits, labels):
+        if torch.compiler.is_compiling() or logits.device.type != "cpu":
+            return
+        empty = logits.gather(-1, labels.clamp(min=0)[:, None]).squeeze(-1).isneginf() & (labels >= 0)
+        if bool(empty.any()):
+            row = int(empty.nonzero()[0])
+            raise ValueError(f"The right choice of row {row}, number {int(labels[row])}, has no tokens to score.")
 
     @staticmethod
     def _stack(choices, rows):

@@ -5,6 +5,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.attention.flex_attention import create_block_mask
 from transformers import GenerationConfig
 from transformers import initialization as init
 from transformers.activations import ACT2FN
@@ -270,12 +271,7 @@ class GLMModel(GLMPreTrainedModel):
             )
             position_ids = derived[0] if position_ids is None else position_ids
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
-        for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
-            if positions.shape[1] != inputs_embeds.shape[1] or positions.shape[0] not in (1, inputs_embeds.shape[0]):
-                raise ValueError(
-                    f"{name} have shape {tuple(positions.shape)}, the row has {tuple(inputs_embeds.shape[:2])}. Give one "
-                    "position for each token of each row."
-                )
+        _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
         block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
         rows = self.transformer.position_embeddings.num_embeddings
         check_range(position_ids, rows, "position_ids", "position table (max_sequence_length)")
@@ -360,11 +356,23 @@ class GLMModel(GLMPreTrainedModel):
         )
 
     def _ready_mask(self, mask, dtype):
-        """A mask given whole, in the form that the attention implementation reads (eager would add a 0/1 mask silently)."""
-        if mask.is_floating_point():
-            return mask
-        seen = mask.bool()
-        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~seen, torch.finfo(dtype).min)
+        """A mask given whole, in the form that the attention implementation reads: all would add 0 and 1 to the scores."""
+        additive = mask.is_floating_point() and (torch.compiler.is_compiling() or bool((mask <= 0).all()))
+        if self.config._attn_implementation == "flex_attention":
+            if additive:
+                raise ValueError(
+                    "flex_attention takes no additive mask: pass a boolean one, True where a token is seen, or use sdpa."
+                )
+            seen = mask.bool()
+            return create_block_mask(
+                lambda row, head, query, key: seen[row, 0, query, key],
+                seen.shape[0], None, seen.shape[2], seen.shape[3], device=str(mask.device),
+            )  # fmt: skip
+        if additive:
+            return mask.to(dtype)
+        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
+            ~mask.bool(), torch.finfo(dtype).min
+        )
 
     @staticmethod
     def _at_cache_places(part_a, past_key_values):
@@ -394,10 +402,24 @@ class GLMModel(GLMPreTrainedModel):
             )
 
 
+def _check_positions_fit(position_ids, block_position_ids, inputs_embeds):
+    rows, length = inputs_embeds.shape[:2]
+    if length == 0:
+        raise ValueError("The rows are empty: give at least one token.")
+    for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
+        if positions.shape[1] != length or positions.shape[0] not in (1, rows):
+            raise ValueError(
+                f"{name} have shape {tuple(positions.shape)}, the row has {(rows, length)}. Give one position for each "
+                "token of each row."
+            )
+
+
 def _check_mask_shape(attention_mask):
-    if isinstance(attention_mask, torch.Tensor) and attention_mask.dim() not in (2, 4):
+    number = isinstance(attention_mask, int | float)
+    if number or (isinstance(attention_mask, torch.Tensor) and attention_mask.dim() not in (2, 4)):
+        got = attention_mask if number else tuple(attention_mask.shape)
         raise ValueError(
-            f"attention_mask must have shape (batch, sequence), got {tuple(attention_mask.shape)}. The old GLM code took the "
+            f"attention_mask must have shape (batch, sequence), got {got}. The old GLM code took the "
             "length of Part A for it: leave that to block_position_ids, which are 0 in Part A, and pass 1 on tokens, 0 on "
             "padding."
         )

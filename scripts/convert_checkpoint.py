@@ -85,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         if checkpoint.form == OURS:
             print(f"{options.source} is in the format of this package already: nothing to do.")
+            if options.hidden_act or options.verify:
+                sys.exit("error: --hidden-act and --verify are for conversions, and nothing was converted.")
         else:
             print(f"{options.source} is {checkpoint.form}: converted into {options.out}")
             if options.verify:
@@ -97,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    from huggingface_hub.errors import StrictDataclassError
+
     try:
         main()
-    except ValueError as error:
+    except (ValueError, StrictDataclassError) as error:
         sys.exit(f"error: {error}")

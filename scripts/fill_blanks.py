@@ -49,8 +49,23 @@ def batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
+def readable(batch: list[str], tokenizer) -> tuple[list[str], list[str]]:
+    """The texts that can be filled, and what is wrong with the others: one bad line does not end a long input."""
+    from transformers_glm.infilling import read_prompt
+
+    texts, errors = [], []
+    for text in batch:
+        try:
+            read_prompt(text, tokenizer)
+        except ValueError as error:
+            errors.append(f"error: {error}")
+        else:
+            texts.append(text)
+    return texts, errors
+
+
 def main(args: argparse.Namespace) -> None:
-    """Print each text with its blanks filled."""
+    """Print each text with its blanks filled; the exit status is 1 if one could not be."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, set_seed
     from transformers.utils import logging
 
@@ -69,10 +84,16 @@ def main(args: argparse.Namespace) -> None:
     if args.do_sample:
         settings |= {"temperature": args.temperature, "top_k": args.top_k}
     texts = iter(args.texts) if args.texts else (line.rstrip("\n") for line in sys.stdin if line.strip())
+    refused = 0
     for batch in batches(texts, args.batch_size):
+        batch, errors = readable(batch, tokenizer)
+        refused += len(errors)
+        print(*errors, sep="\n", end="\n" if errors else "", file=sys.stderr)
         for filled in transformers_glm.fill_blanks(model, tokenizer, batch, batch_size=args.batch_size, **settings):
             for one in filled if isinstance(filled, list) else [filled]:
                 print(json.dumps(vars(one), ensure_ascii=False) if args.json else one.text, flush=True)
+    if refused:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

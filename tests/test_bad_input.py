@@ -9,7 +9,7 @@ from transformers.testing_utils import CaptureLogger
 
 import transformers_glm  # noqa: F401 (registers)
 from configuration_glm import GLMConfig
-from modeling_glm import GLMForConditionalGeneration, GLMModel
+from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
 from transformers_glm.infilling import fill_blanks
 
 
@@ -222,3 +222,26 @@ def test_the_config_of_an_unconverted_checkpoint_says_what_it_is_and_how_to_conv
     assert type(config) is GLMConfig
     assert 'unconverted GLM checkpoint: its model_type "glm" means GLM-4' in captured.out
     assert "python scripts/convert_checkpoint.py" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [([[14, 15]], r"labels have shape \(1, 2\); with two streams"), ([14, 15], r"labels have shape \(2,\)")],
+)
+def test_targets_of_another_shape_are_refused(labels, words):
+    part_a = torch.tensor([[CLS, 11, MASK, EOS], [CLS, MASK, 13, EOS]])
+    with pytest.raises(ValueError, match=words):
+        make_model()(part_a, labels=torch.tensor(labels))
+
+
+def test_a_right_choice_without_tokens_is_refused():
+    row = {"input_ids": torch.tensor([[CLS, MASK, EOS, SOP]]), "labels": torch.tensor([1])}
+    choices = {"choice_ids": torch.tensor([[[12], [-100]]]), "choice_indices": torch.tensor([[[3], [-100]]])}
+    with pytest.raises(ValueError, match="right choice of row 0, number 1, has no tokens"):
+        GLMForMultipleChoice(make_config())(**row, **choices)
+
+
+def test_a_configuration_of_another_model_is_refused():
+    with pytest.raises(ValueError, match="intermediate_size=13696"):
+        GLMConfig(intermediate_size=13696)
+    assert GLMConfig(model_type="glm").to_dict()["model_type"] == "glm_infilling"

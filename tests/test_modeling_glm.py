@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from naive_glm import naive_logits, naive_mask, naive_row
 from transformers import StaticCache
 
-from modeling_glm import GLMForConditionalGeneration, GLMModel
+from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
 
 
 HEADS = 4
@@ -684,3 +684,33 @@ def test_a_saved_model_gives_the_same_in_a_fresh_process(tmp_path, tokenizer, te
     same(torch.tensor(result["AutoModel"][1]), states, 1e-4)
     filled = fill_blanks(text_model, tokenizer, text, max_new_tokens=5)
     assert result["pipeline"]["text"] == filled.text and result["pipeline"]["pieces"] == filled.pieces
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa", "flex_attention"])
+@torch.no_grad()
+def test_a_ready_mask_may_be_boolean_or_of_0_and_1_in_any_type(implementation):
+    model = make_model(attn_implementation=implementation)
+    row = torch.tensor([[CLS, 11, MASK, 12, EOS, SOP, 13, 14]])
+    seen = torch.ones(8, 8).tril().bool()
+    seen[:5, :5] = True
+    expected = model(row).logits
+    for dtype in (torch.bool, torch.long, torch.float32, torch.float16):
+        torch.testing.assert_close(model(row, attention_mask=seen.to(dtype)[None, None]).logits, expected)
+
+
+@torch.no_grad()
+def test_choices_do_not_see_each_other_under_any_attention():
+    torch.manual_seed(0)
+    head = GLMForMultipleChoice(make_config()).eval()
+    row = {
+        "input_ids": torch.tensor([[CLS, 11, MASK, EOS, SOP, 12, SOP, 13, 14]]),
+        "position_ids": torch.tensor([[0, 1, 2, 3, 2, 2, 2, 2, 2]]),
+        "block_position_ids": torch.tensor([[0, 0, 0, 0, 1, 2, 1, 2, 3]]),
+        "choice_ids": torch.tensor([[[12, 15, -100], [13, 14, 16]]]),
+        "choice_indices": torch.tensor([[[4, 5, -100], [6, 7, 8]]]),
+    }
+    second = {name: torch.cat([value[:, :4], value[:, 6:]], 1) for name, value in list(row.items())[:3]}
+    alone = head(**second, choice_ids=row["choice_ids"][:, 1:], choice_indices=row["choice_indices"][:, 1:] - 2).logits
+    for implementation in ("eager", "sdpa", "flex_attention"):
+        head.set_attn_implementation(implementation)
+        torch.testing.assert_close(head(**row).logits[:, 1:], alone)

@@ -78,6 +78,15 @@ def test_plain_dataloaders_give_the_same_batches_for_any_number_of_workers(make_
         assert list(map(lists, loader)) == expected
 
 
+def test_rows_that_occur_in_several_batches_are_no_exception(make_collator):
+    rows, collator = [ROWS[i % 7] for i in range(40)], make_collator()
+    runs = [
+        list(map(lists, DataLoader(rows, batch_size=4, collate_fn=collator, num_workers=workers)))
+        for workers in (0, 0, 1, 2)
+    ]
+    assert all(run == runs[0] for run in runs)
+
+
 def test_plain_dataloaders_follow_set_epoch(make_collator):
     runs = []
     for workers in (0, 2):

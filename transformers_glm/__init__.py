@@ -22,6 +22,7 @@ _MODULE_OF = {
     "GLMForSequenceClassification": "modeling_glm",
     "GLMModel": "modeling_glm",
     "GLMTokenizer": "tokenization_glm",
+    "ClozeTask": "transformers_glm.cloze",
     "BlankInfillingPipeline": "transformers_glm.pipeline",
     "DataCollatorForBlankInfilling": "transformers_glm.collator",
     "FilledText": "transformers_glm.infilling",

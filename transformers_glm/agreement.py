@@ -6,6 +6,9 @@ from transformers import PreTrainedTokenizerBase
 from configuration_glm import GLMConfig
 
 
+MOST_PADDING = 128  # rows that the released vocabularies are filled up with, at most
+
+
 def check_agreement(tokenizer: PreTrainedTokenizerBase, config: GLMConfig) -> None:
     """
     Refuse a tokenizer and a configuration that differ in the vocabulary or in a special token.
@@ -25,6 +28,8 @@ def check_agreement(tokenizer: PreTrainedTokenizerBase, config: GLMConfig) -> No
     differences = [f"{name}: {ours} and {theirs}" for name, (ours, theirs) in both.items() if ours != theirs]
     if len(tokenizer) > config.vocab_size:
         differences.append(f"vocabulary: {len(tokenizer)} tokens and room for {config.vocab_size}")
+    if config.vocab_size - len(tokenizer) > MOST_PADDING:
+        differences.append(f"vocabulary: {len(tokenizer)} tokens, and {config.vocab_size} embeddings are trained")
     if differences:
         raise ValueError(
             f"The tokenizer and the model do not belong together (its value, the model's): {'; '.join(differences)}. "

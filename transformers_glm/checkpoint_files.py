@@ -211,7 +211,8 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
         path (`Path`): the file to write.
         tensors (`Mapping[str, Stored]`): the tensors by name.
     """
-    names = sorted(tensors, key=lambda name: -tensors[name].dtype.itemsize)  # wide types first: all are aligned
+    # wide types first, so that all are aligned; then by name, so that the order of the source leaves no trace
+    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     kinds = {dtype: kind for kind, dtype in SAFETENSORS_DTYPES.items()}
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0

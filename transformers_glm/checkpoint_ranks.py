@@ -2,6 +2,7 @@
 """The original training format: a folder by the iteration's name, in it a file for each model-parallel rank."""
 
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -45,6 +46,7 @@ def read_ranks(folder: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
     files = [folder / f"mp_rank_{rank:02d}_model_states.pt" for rank in range(count)]
     opened = [open_pickle(path, "module") for path in files]
     _check_one_run(files, [rest for _, rest in opened])
+    _check_own_names(files)
     ranks = [by_base_name(tensors) for tensors, _ in opened]
     for path, rank in zip(files, ranks, strict=True):
         different = sorted(set(rank) ^ set(ranks[0]))
@@ -52,6 +54,17 @@ def read_ranks(folder: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
             raise ValueError(f"{path} and {files[0].name} disagree about {different[0]}: only one of them has it.")
     tensors = {name: _merged(name, [rank[name] for rank in ranks]) for name in ranks[0]}
     return tensors, _settings(tensors, opened[0][1].get("args"))
+
+
+def _check_own_names(files: Sequence[Path]) -> None:
+    """PyTorch writes a file's name into it; under the name of another rank it would be merged into the wrong rows."""
+    for path in files:
+        if not zipfile.is_zipfile(path):  # files from before PyTorch 1.6 do not tell
+            continue
+        with zipfile.ZipFile(path) as archive:
+            written = archive.namelist()[0].split("/")[0]
+        if RANK_FILE.fullmatch(f"{written}.pt") and written != path.stem:
+            raise ValueError(f"{path} was written as {written}.pt: it is another rank's. Give it its name back.")
 
 
 def _check_one_run(files: Sequence[Path], facts: Sequence[Mapping[str, Any]]) -> None:

@@ -132,6 +132,8 @@ class DataCollatorForBlankInfilling:
         )
         if packing:
             check_packing_is_possible(max_length)
+        if pad_to_multiple_of is not None and pad_to_multiple_of < 1:
+            raise ValueError(f"pad_to_multiple_of={pad_to_multiple_of}: give a length of at least 1, or None.")
         self.tokenizer = tokenizer
         self.packing = packing
         self.max_length = max_length
@@ -150,6 +152,8 @@ class DataCollatorForBlankInfilling:
         Returns:
             `dict[str, torch.Tensor]`: the inputs of the model, each `(B, T)` and int64.
         """
+        if not rows:
+            raise ValueError("The batch has no rows: nothing can be laid out.")
         read = [read_row(row, f"Row {n} of the batch", self._vocab_size) for n, row in enumerate(rows)]
         documents = [row for row in read if isinstance(row, Document)]
         generators = iter(self._generators.of_batch(document.tokens.tobytes() for document in documents))

@@ -150,7 +150,9 @@ def _copy_row(tensors: dict[str, Stored], tokenizer: GLMTokenizer | None) -> Non
 
 def write_weights(folder: Path, tensors: Mapping[str, Stored], max_shard_size: str) -> None:
     """Write tensors as `save_pretrained` does: model.safetensors, or shards and their index."""
-    outlines = {name: torch.empty(stored.shape, dtype=stored.dtype, device="meta") for name, stored in tensors.items()}
+    outlines = {
+        name: torch.empty(stored.shape, dtype=stored.dtype, device="meta") for name, stored in sorted(tensors.items())
+    }
     split = split_torch_state_dict_into_shards(outlines, max_shard_size=max_shard_size)
     for file, names in split.filename_to_tensors.items():
         write_safetensors(folder / file, {name: tensors[name] for name in names})
@@ -185,7 +187,7 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         target = target_name(name, stored.place)
         tensors[to_old.get(target, target.removeprefix("glm."))] = stored
     if "dense.weight" in tensors:  # with a head the old code has the base model under its prefix
-        tensors = {name if name in HEADS[0] else f"glm.{name}": stored for name, stored in tensors.items()}
+        tensors = {name if name in HEADS[0] else f"glm.{name}": stored for name, stored in sorted(tensors.items())}
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     try:

@@ -64,7 +64,11 @@ def fill_blanks(
     """
     if generate_kwargs.get("generation_config") is None:
         generate_kwargs.setdefault("max_new_tokens", min(MAX_NEW_TOKENS, model.config.max_sequence_length - 1))
-    copies = generate_kwargs.pop("num_return_sequences", 1)
+    config = generate_kwargs.get("generation_config") or model.generation_config
+    copies = generate_kwargs.pop("num_return_sequences", None) or config.num_return_sequences or 1
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: at least one text is filled at a time.")
+    generate_kwargs.pop("return_dict_in_generate", None)  # what is returned is a FilledText
     prompts = [read_prompt(text, tokenizer) for text in ([texts] if isinstance(texts, str) else texts)]
     for prompt in prompts:
         if len(prompt.token_ids) > model.config.max_sequence_length + 1:

@@ -28,10 +28,20 @@ KEPT_FIELDS = (
     "label2id",
     "problem_type",
 )
-OLD_TOKENIZERS = {"GLMBertTokenizer", "GLMGPT2Tokenizer", "GLMRobertaTokenizer", "GLMChineseTokenizer"}
+# the old tokenizer classes, and the id of sop that each has behind its released vocabulary
+OLD_TOKENIZERS = {
+    "GLMBertTokenizer": 30522,
+    "GLMGPT2Tokenizer": 50257,
+    "GLMRobertaTokenizer": 50265,
+    "GLMChineseTokenizer": 50006,
+}
 # the special tokens that the old configurations do not tell, by the id of sop in the old tokenizer's added_tokens.json
 TOKENS_BY_SOP = {
-    30522: {"mask_token_ids": [103], "pad_token_id": 0, "eos_token_id": [30523, 102]},  # BERT
+    30522: {
+        "mask_token_ids": [103],
+        "pad_token_id": 0,
+        "eos_token_id": [30523, 102],
+    },  # BERT
     50257: {"mask_token_ids": [50260, 50264, 50263], "pad_token_id": 50256, "eos_token_id": [50258, 50256]},  # GPT-2
     # RoBERTa; the weights were trained with 50264, the old tokenizer has 50267
     50265: {"mask_token_ids": [50264, 50267], "pad_token_id": 2, "eos_token_id": [50266, 2]},
@@ -85,6 +95,8 @@ def catch_old_configs(configuration_utils: ModuleType) -> None:
         settings, unused = read(cls, pretrained_model_name_or_path, **kwargs)
         if is_old_config(settings):
             sop_token_id = _sop_token_id(pretrained_model_name_or_path, kwargs)
+            if sop_token_id is not None and sop_token_id >= settings.get("vocab_size", 30592):
+                sop_token_id = None  # a vocabulary of its own
             settings = renew(settings, sop_token_id)
             known = sop_token_id in TOKENS_BY_SOP
             configuration_utils.logger.warning_once(
@@ -118,15 +130,22 @@ def catch_old_tokenizers(tokenization_auto: ModuleType) -> None:
 
 
 def _sop_token_id(name_or_path, kwargs) -> int | None:
-    """The id of sop that the checkpoint's added_tokens.json gives; None without one."""
+    """The id of sop that the checkpoint's added_tokens.json gives, or else that of its kind of tokenizer; None without."""
+    added = _read_json(name_or_path, "added_tokens.json", kwargs)
+    if "<|startofpiece|>" in added:
+        return added["<|startofpiece|>"]
+    return OLD_TOKENIZERS.get(_read_json(name_or_path, "tokenizer_config.json", kwargs).get("tokenizer_class"))
+
+
+def _read_json(name_or_path, name: str, kwargs) -> dict[str, Any]:
     from transformers.utils import cached_file
 
     where = ("cache_dir", "force_download", "proxies", "token", "revision", "local_files_only", "subfolder")
     path = cached_file(
         name_or_path,
-        "added_tokens.json",
-        **{name: kwargs[name] for name in where if name in kwargs},
+        name,
+        **{key: kwargs[key] for key in where if key in kwargs},
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return None if path is None else json.loads(Path(path).read_text(encoding="utf-8")).get("<|startofpiece|>")
+    return {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))

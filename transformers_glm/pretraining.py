@@ -21,10 +21,12 @@ from modeling_glm import GLMForConditionalGeneration
 from tokenization_glm import GLMTokenizer
 
 from .agreement import check_agreement
+from .batching import check_packing_is_possible
 from .checkpoints import save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .documents import tokenize_documents
 from .evaluation import SpanMetrics, reduce_logits
+from .objectives import ObjectiveSettings
 from .optimizer import use_muon
 from .pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 from .sources import Documents, DocumentSource, hold_out, load_documents
@@ -51,7 +53,7 @@ def pretrain(
     Returns:
         `tuple[Trainer, dict[str, float]]`: the trainer, and what stands in `metrics.json`.
     """
-    _check(data_args, training_args)
+    _check(model_args, data_args, training_args)
     set_seed(training_args.seed)
     train, evaluation = load_text(data_args, training_args.seed)
     tokenizer = load_or_train_tokenizer(model_args, train, Path(training_args.output_dir))
@@ -168,8 +170,30 @@ def to_rows(
     return train, evaluation
 
 
-def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
+def _check(model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments) -> None:
     """What can be known to fail before anything is loaded."""
+    ObjectiveSettings(
+        mixture=data_args.mixture or {"token": 1.0},
+        mask_ratio=data_args.mask_ratio,
+        mean_span_length=data_args.mean_span_length,
+        document_span=tuple(data_args.document_span),
+    )
+    if data_args.packing:
+        check_packing_is_possible(data_args.max_length or GLMConfig.max_sequence_length)
+    known = {*GLMConfig.__dataclass_fields__, *GLMConfig.attribute_map}
+    if unknown := sorted(set(model_args.config) - known):
+        raise ValueError(
+            f"--config names {', '.join(unknown)}, which GLMConfig does not have. It has {sorted(known)}."
+        )
+    asked = training_args.resume_from_checkpoint
+    if asked and asked not in ("True", "true") and not Path(asked).is_dir():
+        raise ValueError(
+            f"--resume_from_checkpoint {asked} is no folder. Leave it out to go on from the last checkpoint."
+        )
+    if data_args.streaming and training_args.dataloader_num_workers:
+        logger.warning(
+            "Workers read a stream in another order than one process does: keep their number to resume a run."
+        )
     if data_args.streaming and training_args.max_steps <= 0:
         raise ValueError("A stream has no length: say with --max_steps how long to train.")
     evaluates = data_args.evaluation_data or data_args.evaluation_documents

@@ -2,6 +2,7 @@
 """One random generator for each row of a batch, the same for any number of workers and after a resume."""
 
 import random
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -24,8 +25,8 @@ class RowGenerators:
     |---|---|---|
     | after `set_epoch(epoch)` | that | the batch |
     | a loop of the Trainer or of Accelerate, with and without workers | the dataloader's | the batch |
-    | a worker of a plain `DataLoader` | 0 | the batch |
-    | anywhere else: a call, a plain `DataLoader` without workers | 0 | this process, so a row is blanked anew each time |
+    | a plain `DataLoader`, with and without workers | 0 | the batch |
+    | a call of your own | 0 | this process, so a row is blanked anew each time |
 
     Ranks draw different blanks because their rows differ. Within an epoch a row that a dataset holds more than once, in
     different batches, gets the same blanks each time.
@@ -53,7 +54,7 @@ class RowGenerators:
         if not digests:
             return []
         epoch = self._current_epoch()
-        alone = epoch is None and get_worker_info() is None
+        alone = epoch is None and get_worker_info() is None and not _called_by_a_dataloader()
         seen = self._seen_in_process() if alone else defaultdict(int)
         generators = []
         for digest in digests:
@@ -80,6 +81,16 @@ class RowGenerators:
             most = max(self._seen.values())
             self._seen = defaultdict(lambda: most)
         return self._seen
+
+
+def _called_by_a_dataloader() -> bool:
+    """Whether a `DataLoader` without workers collates; nothing but the call stack tells it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "torch.utils.data._utils.fetch":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _digest(content: bytes) -> bytes:
