@@ -20,6 +20,7 @@ PIECE_TOKENS = [SOP, EOP]
 GPT2_TOKENS = [SOP, EOP, "[CLS]", "[MASK]", "[SEP]", "[UNK]", "[gMASK]", "[sMASK]"]
 CHINESE_TOKENS = ["<|endoftext|>", "[SEP]", "[CLS]", "[MASK]", "[UNK]", None, SOP, EOP, "[sMASK]", "[gMASK]"]
 NORMAL, UNKNOWN, USER_DEFINED, BYTE = 1, 2, 4, 6  # kinds of pieces of a SentencePiece model
+WIDE_TILDE, STAND_IN = "\uff5e", "\ufdd0"  # SentencePiece's nmt_nfkc keeps the tilde; the stand-in is no character
 
 
 def read_vocabulary(files: Mapping[str, str | None], added: dict[str, int], settings: dict) -> Tokenizer:
@@ -120,7 +121,15 @@ def _sentencepiece(pieces: list[tuple[str, int]], charsmap: bytes, behind: dict[
     ]
     unknown = next(piece for piece, kind in pieces if kind == UNKNOWN)
     backend = Tokenizer(BPE(vocab | behind, merges, unk_token=unknown, fuse_unk=True, ignore_merges=True))
-    mapped = [normalizers.NFC(), normalizers.Precompiled(charsmap)] if charsmap else []
+    mapped = []
+    if charsmap:
+        # the table alone loses a mark behind a character that it maps; NFKC maps those first, all but the wide tilde
+        tilde_aside = [
+            normalizers.Replace(WIDE_TILDE, STAND_IN),
+            normalizers.NFKC(),
+            normalizers.Replace(STAND_IN, WIDE_TILDE),
+        ]
+        mapped = [normalizers.NFC(), *tilde_aside, normalizers.Precompiled(charsmap)]
     spaces = [normalizers.Replace(Regex("^ +| +$"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     backend.normalizer = normalizers.Sequence([*mapped, *spaces])
     isolated = [pre_tokenizers.Split(piece, "isolated") for piece, kind in pieces if kind == USER_DEFINED]
