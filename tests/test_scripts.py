@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -197,6 +198,11 @@ BAD_RUNS = {
     "shares that do not add up": (["--mixture", '{"token": 0.5}'], "add up to 0.5"),
     "nothing blanked": (["--mask_ratio", "0"], "mask_ratio is 0"),
     "everything blanked": (["--mask_ratio", "1"], "mask_ratio is 1"),
+    "a folder that is no checkpoint": (
+        ["--resume_from_checkpoint", "nope"],
+        "--resume_from_checkpoint nope is no folder",
+    ),
+    "a setting that no GLM has": (["--config", '{"num_layerz": 3}'], "--config names num_layerz"),
     "a vocabulary too small for the bytes": (["--vocab_size", "100"], "vocab_size=100"),
 }
 
@@ -207,6 +213,41 @@ def test_a_bad_run_is_refused_before_training(text_file, tmp_path, case):
     with pytest.raises(ValueError, match=message):
         pretrain(text_file, tmp_path / "run", *flags)
     assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize("flags", [["--mask_ratio", "0"], ["--mixture", '{"token": 0.5}'], ["--config", '{"x": 3}']])
+def test_bad_settings_are_refused_before_a_tokenizer_is_trained(text_file, tmp_path, flags):
+    with pytest.raises(ValueError):
+        pretrain(text_file, tmp_path / "run", *flags)
+    assert not list((tmp_path / "run").glob("*.json"))
+
+
+def test_a_stream_gives_the_same_weights_for_any_number_of_workers(text_file, tmp_path):
+    weights = []
+    for workers in ("0", "2"):
+        flags = ["--streaming", "--max_steps", "2", "--dataloader_num_workers", workers]
+        pretrain(text_file, tmp_path / workers, *flags)
+        weights.append(load_file(tmp_path / workers / "model.safetensors"))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_fill_blanks_reads_lines_and_names_the_bad_ones(text_model, tokenizer, tmp_path):
+    for part in (text_model, tokenizer):
+        part.save_pretrained(tmp_path)
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "fill_blanks.py"),
+        "--model",
+        str(tmp_path),
+        "--max_new_tokens",
+        "3",
+    ]
+    lines = "Ada [MASK] it.\n\nno blank here\nIt was [sMASK]\n"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.strip()][:1] == ["Ada"]
+    assert "No blank in 'no blank here'" in done.stderr
 
 
 def test_a_tokenizer_of_another_model_is_refused(text_file, tmp_path):

@@ -192,8 +192,9 @@ def _check(model_args: ModelArguments, data_args: DataArguments, training_args: 
         )
     if data_args.streaming and training_args.dataloader_num_workers:
         logger.warning(
-            "Workers read a stream in another order than one process does: keep their number to resume a run."
+            "A stream is read by one process: workers would read it in another order. dataloader_num_workers is 0."
         )
+        training_args.dataloader_num_workers = 0
     if data_args.streaming and training_args.max_steps <= 0:
         raise ValueError("A stream has no length: say with --max_steps how long to train.")
     evaluates = data_args.evaluation_data or data_args.evaluation_documents
