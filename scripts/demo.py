@@ -15,6 +15,7 @@ import json
 import logging
 import random
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,12 +73,27 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
         trained.write_text(json.dumps(train(run, options.seconds)))
     tokenizer = AutoTokenizer.from_pretrained(run.folder)
     model = AutoModelForSeq2SeqLM.from_pretrained(run.folder).eval()
+    publish(run.folder)
     metrics = score(run, model, tokenizer) | json.loads(trained.read_text())
     draw(run, tokenizer)
     report(metrics)
     print_fillings(model, tokenizer, run.held_out["text"])
     save_metrics(metrics)
     return metrics
+
+
+def publish(folder: Path) -> None:
+    """Put the model and the tokenizer of the run into `output/demo`, where the README's commands look for them."""
+    for name in (
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ):
+        unfinished = OUTPUT / f"{name}.unfinished"
+        shutil.copyfile(folder / name, unfinished)
+        unfinished.replace(OUTPUT / name)
 
 
 def prepare(text: str | None, settings: Sequence[str]) -> Run:

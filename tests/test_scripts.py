@@ -309,6 +309,10 @@ def test_the_demo_runs_on_a_text_of_the_user_and_reuses_the_model(text_file, tmp
     metrics = demo.main(["--text", str(text_file), *DEMO])
     output = tmp_path / "output" / "demo"
     assert set(json.loads((output / "metrics.json").read_text())) >= DEMO_METRICS
+    # the README's commands load output/demo itself
+    assert AutoModelForSeq2SeqLM.from_pretrained(output).config.vocab_size == len(
+        AutoTokenizer.from_pretrained(output)
+    )
     assert all((output / f"{name}.png").stat().st_size > 1000 for name in ("loss", "attention_mask", "positions"))
     printed = capsys.readouterr().out
     assert printed.count("\nfilled ") == 6 and "[MASK]" in printed
