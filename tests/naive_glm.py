@@ -70,25 +70,33 @@ def naive_attention(x, seen, weights, name, heads):
     return naive_linear(torch.cat(outputs, dim=-1), weights, name + ".dense")
 
 
-def naive_logits(weights, heads, tokens, position_1, position_2, documents=None):
-    """Logits (T, V) of one row, in double precision."""
-    weights = {name.removeprefix("glm."): tensor.detach().double() for name, tensor in weights.items()}
+def naive_gelu(x):
+    return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def naive_gelu_tanh(x):
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def naive_logits(weights, heads, tokens, position_1, position_2, documents=None, seen=None, gelu=naive_gelu):
+    """Logits (T, V) of one row, in double precision. `seen` is another mask than the paper's."""
+    weights = {name.removeprefix("glm."): tensor.double() for name, tensor in weights.items()}
     x = weights["word_embeddings.weight"][tokens]
     x = x + weights["transformer.position_embeddings.weight"][position_1]
     x = x + weights["transformer.block_position_embeddings.weight"][position_2]
-    seen = naive_mask(position_2, documents)
+    seen = naive_mask(position_2, documents) if seen is None else seen
     layer = 0
     while (name := f"transformer.layers.{layer}") + ".mlp.dense_h_to_4h.weight" in weights:
         normed = naive_norm(x, weights, name + ".input_layernorm")
         x = x + naive_attention(normed, seen, weights, name + ".attention", heads)
         normed = naive_norm(x, weights, name + ".post_attention_layernorm")
-        inner = naive_linear(normed, weights, name + ".mlp.dense_h_to_4h")
-        inner = 0.5 * inner * (1 + torch.erf(inner / math.sqrt(2)))  # GELU
+        inner = gelu(naive_linear(normed, weights, name + ".mlp.dense_h_to_4h"))
         x = x + naive_linear(inner, weights, name + ".mlp.dense_4h_to_h")
         layer += 1
     return naive_norm(x, weights, "transformer.final_layernorm") @ weights["word_embeddings.weight"].T
 
 
+@torch.no_grad()
 def naive_fill(weights, heads, part_a, pieces, blank, *, sop, ends, never, steps):
     """Write the span of `blank` greedily, after the given `pieces`: one token, then all over again with it."""
     span = []
