@@ -96,6 +96,8 @@ def main(length: int, batch: int) -> dict[str, float]:
     for level in ("token", "sentence", "document"):
         collator = DataCollatorForBlankInfilling(tokenizer, {level: 1.0})
         medians[f"{level} level"] = statistics.median(samples_per_second(collator, rows))
+    mixture = {"token": 0.4, "sentence": 0.3, "document": 0.3}  # of GLM-10B, second phase
+    medians["mixture"] = statistics.median(samples_per_second(DataCollatorForBlankInfilling(tokenizer, mixture), rows))
     collator = DataCollatorForBlankInfilling(tokenizer, packing=True, max_length=4 * length)
     medians["token level, packed"] = statistics.median(samples_per_second(collator, rows))
     report(medians, length, batch)

@@ -222,7 +222,7 @@ class DataCollatorForBlankInfilling:
         if level == "token":
             return token_level_spans(blankable, len(tokens), self.settings, rng)
         if level == "sentence":
-            ends = sentence_ends(tokens.tolist(), self.tokenizer)
+            ends = sentence_ends(tokens, self.tokenizer)
             return sentence_level_spans(regions, ends, len(tokens), self.settings, rng)
         return [document_level_span(regions, len(tokens), self.settings, rng)]
 

@@ -2,11 +2,10 @@
 """Where the sentences of a tokenized text end, read from the decoded text."""
 
 import re
-from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -27,14 +26,17 @@ def _sentence_end() -> re.Pattern[bytes]:
     """
     closing = f"(?:{'|'.join(map(re.escape, _CLOSING))})*"
     abbreviation = "".join(rf"(?<!\b{word}\.)" for word in ("[a-z]", *_ABBREVIATIONS))
-    marks = [rf"\.(?i:{abbreviation})", *map(re.escape, _ENGLISH[1:])]
-    english = rf"(?:{'|'.join(marks)})[{_ENGLISH}]*{closing}(?!(?<=[0-9][.:])\s?[0-9])"
-    before = rb"(?=[\s\0\xe3-\xe9]|\Z)"  # 0xe3-0xe9 begin the UTF-8 of Chinese and Japanese characters
-    chinese = f"(?:{'|'.join(_CHINESE)})(?:{'|'.join(_CHINESE)})*{closing}"
+    before = r"(?=[\s\0\xe3-\xe9]|\Z)"  # 0xe3-0xe9 begin the UTF-8 of Chinese and Japanese characters
+    english = f"[{_ENGLISH}]*{closing}(?!(?<=[0-9][.:])\\s?[0-9]){before}"
+    chinese = f"(?:{'|'.join(_CHINESE)})*{closing}"
+    rest = {
+        ".": f"(?i:{abbreviation}){english}",
+        **dict.fromkeys(_ENGLISH[1:], english),
+        **dict.fromkeys(_CHINESE, chinese),
+    }
+    ends = [re.escape(mark) + follows for mark, follows in rest.items()]
     # each alternative begins with a literal byte, which lets the search skip to the next one
-    return re.compile(
-        b"(?:" + english.encode() + before + b"|" + chinese.encode() + rb")(?:[ \t]*\n)*|\n(?:[ \t]*\n)*"
-    )
+    return re.compile("|".join(rf"{end}(?:[ \t]*\n)*" for end in (*ends, r"\n")).encode())
 
 
 _SENTENCE_END = _sentence_end()
@@ -42,24 +44,37 @@ _LEANS_LEFT = set(_ENGLISH + _CHINESE + _CLOSING) - set("\"'")
 _BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
 
 
-class _Pieces(dict):
-    """The UTF-8 bytes that each token id of a tokenizer stands for in the middle of a text, filled as they are met."""
+class _Pieces:
+    """The UTF-8 bytes that each token id of a tokenizer stands for in the middle of a text, found as they are met."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        super().__init__(dict.fromkeys(tokenizer.all_special_ids, _SEPARATOR))
+        size = len(tokenizer)
+        self._pieces = np.full(size, None, object)
+        self._lengths = np.full(size, -1)
         self._decode = lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False)
         self._token = tokenizer.convert_ids_to_tokens
+        self._special = set(tokenizer.all_special_ids)
 
-    def __missing__(self, token_id: int) -> bytes:
+    def of(self, tokens: np.ndarray) -> tuple[bytes, np.ndarray]:
+        """The bytes of a text, and where in them each of its tokens ends."""
+        lengths = self._lengths[tokens]
+        if (lengths < 0).any():
+            for token_id in set(tokens[lengths < 0].tolist()):
+                self._pieces[token_id] = piece = self._find(token_id)
+                self._lengths[token_id] = len(piece)
+            lengths = self._lengths[tokens]
+        return b"".join(self._pieces[tokens]), lengths.cumsum()
+
+    def _find(self, token_id: int) -> bytes:
+        if token_id in self._special:
+            return _SEPARATOR
         once = self._decode([token_id])
         text = self._decode([token_id, token_id])[len(once) :]  # after another token a word keeps the space before it
         if "\ufffd" in text or "\ufffd" in once:
-            self[token_id] = _bytes_of(self._token(token_id))
-        elif text.strip() in _LEANS_LEFT and text.strip() == self._token(token_id):
-            self[token_id] = text.strip().encode()  # a WordPiece mark: the space before it is the decoder's
-        else:
-            self[token_id] = text.encode()
-        return self[token_id]
+            return _bytes_of(self._token(token_id))
+        if text.strip() in _LEANS_LEFT and text.strip() == self._token(token_id):
+            return text.strip().encode()  # a WordPiece mark: the space before it is the decoder's
+        return text.encode()
 
 
 def _bytes_of(token: str) -> bytes:
@@ -83,7 +98,7 @@ def sentence_ends(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> 
     found, and the sentence ends after the last of them.
 
     Args:
-        tokens (`Sequence[int]`): ids of a text, with or without special tokens.
+        tokens (`Sequence[int]` or `np.ndarray`): ids of a text, with or without special tokens.
         tokenizer (`PreTrainedTokenizerBase`): the tokenizer they come from.
 
     Returns:
@@ -92,7 +107,6 @@ def sentence_ends(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> 
     pieces = _pieces_of.get(tokenizer)
     if pieces is None:
         pieces = _pieces_of[tokenizer] = _Pieces(tokenizer)
-    parts = [pieces[token] for token in tokens]
-    ends_in_bytes = list(accumulate(map(len, parts)))
-    ends = (bisect_left(ends_in_bytes, match.end()) + 1 for match in _SENTENCE_END.finditer(b"".join(parts)))
-    return list(dict.fromkeys(ends))
+    text, ends_in_bytes = pieces.of(np.asarray(tokens, np.int64))
+    ends = ends_in_bytes.searchsorted([match.end() for match in _SENTENCE_END.finditer(text)]) + 1
+    return list(dict.fromkeys(ends.tolist()))
