@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Seconds of `generate` with the cache beside without it, and how the time of a token grows with the row.
+`generate` with the cache: tokens per second beside GPT-2 of the same size, and beside itself without the cache.
 
     python benchmarks/generation.py
+    python benchmarks/generation.py --batch 8
 """
 
 import argparse
@@ -11,12 +12,13 @@ import time
 
 import torch
 from environment import describe, medians
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 
 
-MASK, SOP = 1, 2
+VOCABULARY, MASK, SOP = 30592, 1, 2
 
 
 class Clock:
@@ -33,52 +35,76 @@ class Clock:
         """Nothing is left to do."""
 
 
-def main() -> None:
-    """Print the ratio and the growth."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--prompt", type=int, default=33)
-    parser.add_argument("--new-tokens", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--hidden-size", type=int, default=512)
-    parser.add_argument("--repetitions", type=int, default=3)
-    args = parser.parse_args()
+def make_models(args: argparse.Namespace) -> tuple[GLMForConditionalGeneration, GPT2LMHeadModel]:
+    """GLM and GPT-2 with as many layers and as wide."""
     torch.manual_seed(0)
-    config = GLMConfig(
-        vocab_size=30592,
+    glm = GLMConfig(
+        vocab_size=VOCABULARY,
         hidden_size=args.hidden_size,
         num_layers=args.layers,
         num_attention_heads=args.hidden_size // 64,
         mask_token_ids=[MASK],
         decoder_start_token_id=SOP,
     )
-    model = GLMForConditionalGeneration(config).eval()
-    prompt = torch.randint(3, config.vocab_size, (args.batch, args.prompt))
-    prompt[:, 4], prompt[:, -1] = MASK, SOP
+    gpt2 = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_embd=args.hidden_size,
+        n_layer=args.layers,
+        n_head=args.hidden_size // 64,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return GLMForConditionalGeneration(glm).eval(), GPT2LMHeadModel(gpt2).eval()
 
-    def generate(use_cache, streamer=None, rows=args.batch):
-        length = {"max_new_tokens": args.new_tokens, "min_new_tokens": args.new_tokens}
-        return model.generate(prompt[:rows], use_cache=use_cache, do_sample=False, streamer=streamer, **length)
 
-    if not torch.equal(generate(True), generate(False)):
-        raise SystemExit("cached and uncached tokens differ")
-    seconds = medians({"cache": lambda: generate(True), "no cache": lambda: generate(False)}, args.repetitions)
+def growth(generate) -> float:
+    """The time of a token in the last quarter of a piece, beside that in the first."""
     clock = Clock()
-    generate(True, clock, rows=1)
+    generate(clock)
     steps = [after - before for before, after in zip(clock.times[1:], clock.times[2:], strict=False)]
     quarter = len(steps) // 4
-    early, late = statistics.median(steps[:quarter]), statistics.median(steps[-quarter:])
-    # a token's work: 12 h^2 a layer and the head, and 2 h a layer and token of the row for attention
-    flops = 12 * args.hidden_size**2 * args.layers + config.vocab_size * args.hidden_size
-    share = 2 * args.hidden_size * args.layers * (args.new_tokens * 3 / 4) / flops
+    return statistics.median(steps[-quarter:]) / statistics.median(steps[:quarter])
+
+
+def main() -> None:
+    """Print the ratios and the growth."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--prompt", type=int, default=33)
+    parser.add_argument("--new-tokens", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--hidden-size", type=int, default=768)
+    parser.add_argument("--repetitions", type=int, default=3)
+    args = parser.parse_args()
+    glm, gpt2 = make_models(args)
+    prompt = torch.randint(3, VOCABULARY, (args.batch, args.prompt))
+    prompt[:, 4], prompt[:, -1] = MASK, SOP
+    length = {"max_new_tokens": args.new_tokens, "min_new_tokens": args.new_tokens, "do_sample": False}
+
+    def generate(model, **kwargs):
+        return model.generate(prompt, attention_mask=torch.ones_like(prompt), pad_token_id=0, **length, **kwargs)
+
+    if not torch.equal(generate(glm), generate(glm, use_cache=False)):
+        raise SystemExit("cached and uncached tokens differ")
+    runs = {
+        "GLM": lambda: generate(glm),
+        "GPT2LMHeadModel": lambda: generate(gpt2),
+        "GLM, no cache": lambda: generate(glm, use_cache=False),
+    }
+    seconds = medians(runs, args.repetitions)
     print(describe())
     print(
-        f"{args.layers} x {args.hidden_size}, batch {args.batch}, prompt {args.prompt}, {args.new_tokens} new tokens"
+        f"{args.layers} x {args.hidden_size}, batch {args.batch}, prompt {args.prompt}, {args.new_tokens} new tokens, "
+        f"medians of {args.repetitions}\n"
     )
     for name, taken in seconds.items():
-        print(f"{name:9s} {taken:6.2f} s  {args.batch * args.new_tokens / taken:7.1f} tokens/s")
-    print(f"speed {seconds['no cache'] / seconds['cache']:.1f} x")
-    print(f"time of a token, last quarter / first: {late / early:.3f} (attention's arithmetic grows by {share:.1%})")
+        rate = args.batch * args.new_tokens / taken
+        print(f"{name:16s} {taken:7.2f} s {rate:7.1f} tokens/s   GLM {taken / seconds['GLM']:5.2f} x as fast")
+    # a token's work: 12 h^2 a layer and the head, and 2 h a layer and token of the row for attention
+    work = 12 * args.hidden_size**2 * args.layers + VOCABULARY * args.hidden_size
+    share = 2 * args.hidden_size * args.layers * (args.new_tokens * 3 / 4) / work
+    late = growth(lambda clock: glm.generate(prompt[:1], streamer=clock, pad_token_id=0, **length))
+    print(f"\ntime of a token, last quarter / first: {late:.3f} (attention's arithmetic grows by {share:.1%})")
 
 
 if __name__ == "__main__":
