@@ -5,6 +5,7 @@ import copy
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -192,33 +193,17 @@ def test_a_stop_string_ends_decoding(text_model, tokenizer, monkeypatch):
 # ------------------------------------------------------------------------------------------------------- whole evaluations
 
 
-LAMBADA_TASK = """
-task: lambada_local
-dataset_path: json
-dataset_kwargs:
-  data_files:
-    test: {file}
-output_type: loglikelihood
-test_split: test
-doc_to_text: "{{{{text.split(' ')[:-1]|join(' ')}}}}"
-doc_to_target: "{{{{' '+text.split(' ')[-1]}}}}"
-metric_list:
-  - metric: perplexity
-    aggregation: perplexity
-    higher_is_better: false
-  - metric: acc
-    aggregation: mean
-    higher_is_better: true
-"""
+DOCS = (ROOT / "docs" / "evaluation-harness.md").read_text(encoding="utf-8")
+LAMBADA_TASK = re.search(r"```yaml\n(.*?)```", DOCS, re.DOTALL)[1]
 CLOZE_TASK = """
 task: cloze_local
 dataset_path: json
 dataset_kwargs:
   data_files:
-    test: {file}
+    test: rows.jsonl
 output_type: multiple_choice
 test_split: test
-doc_to_text: "{{{{text}}}}"
+doc_to_text: "{{text}}"
 doc_to_choice: [" found", " is", " wrote"]
 doc_to_target: label
 metric_list:
@@ -230,7 +215,7 @@ metric_list:
 
 def write_task(folder, task, rows):
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "task.yaml").write_text(task.format(file=folder / "rows.jsonl"))
+    (folder / "task.yaml").write_text(re.sub(r"test: \w+\.jsonl", f"test: {folder / 'rows.jsonl'}", task))
 
 
 def evaluate(folder, model, tokenizer, task):
