@@ -1,6 +1,7 @@
 # make test: lint, format check and tests in a virtual environment of its own. make help lists the rest.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 # passed on to pytest; CI runs the slow tests too: make test PYTEST_ARGS='-m "not gpu"'
 PYTEST_ARGS ?=
 # a text file for make demo; without one it takes the text that comes with Python
@@ -9,27 +10,31 @@ TEXT ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help install test check style demo bench clean
+.PHONY: help install test test-matrix check style demo bench clean
 
 help:
 	@echo "make test    install, then lint, format check and the quick tests (under two minutes)"
+	@echo "make test-matrix  the same at both ends of the supported versions, each in an environment of its own"
 	@echo "make check   the same without installing"
 	@echo "make style   format and fix what can be fixed"
 	@echo "make demo    pretrain a small GLM on this machine and fill blanks with it; TEXT=my.txt takes your text"
 	@echo "make bench   the speed ratios of benchmarks/"
-	@echo "make clean   remove $(VENV), output/ and caches"
+	@echo "make clean   remove the environments, output/ and caches"
 
 install: $(STAMP)
 
 # installed again only when one of these files changes
-$(STAMP): setup.cfg pyproject.toml constraints.txt
+$(STAMP): setup.cfg pyproject.toml $(CONSTRAINTS)
 	@echo "Installing into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install -c $(CONSTRAINTS) -e '.[test]'
 	touch $(STAMP)
 
 test: $(STAMP)
 	$(MAKE) check
+
+test-matrix: test
+	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 
 check:
 	$(BIN)/ruff check .
@@ -47,4 +52,4 @@ bench: $(STAMP)
 	for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
 
 clean:
-	rm -rf $(VENV) output .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .venv-lowest output .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -117,6 +117,10 @@ def find_blanks(input_ids: torch.Tensor, mask_token_ids: Sequence[int] | None) -
     return torch.isin(input_ids, torch.tensor(mask_token_ids or [], dtype=torch.long, device=input_ids.device))
 
 
+def _find_sop(input_ids: torch.Tensor, sop: int | None) -> torch.Tensor:
+    return torch.zeros_like(input_ids, dtype=torch.bool) if sop is None else input_ids == sop
+
+
 def derive_positions(
     input_ids: torch.Tensor,
     is_token: torch.Tensor,
@@ -151,7 +155,7 @@ def derive_positions(
     if block_position_ids is not None:
         is_sop = (block_position_ids == 1) & is_token
     else:
-        is_sop = (input_ids == (-1 if sop is None else sop)) & is_token
+        is_sop = _find_sop(input_ids, sop) & is_token
     piece = is_sop.long().cumsum(-1)  # 0 in Part A, k in the k-th piece
     in_part_b = (piece > 0) & is_token
     is_blank = find_blanks(input_ids, mask_token_ids) & is_token & ~in_part_b
@@ -190,7 +194,7 @@ def derive_documents(
         `tuple[torch.LongTensor, torch.LongTensor]`: `block_position_ids` and `document_ids`, each of shape `(B, T)`.
     """
     place = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-    is_sop = input_ids == (-1 if sop is None else sop)
+    is_sop = _find_sop(input_ids, sop)
     # a piece may stand on position 0 too: its sop begins no document, and neither do the tokens after it (a document right
     # after such a piece cannot be told apart, it needs document_ids)
     begins = (position_ids == 0) & ~is_sop

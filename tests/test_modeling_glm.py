@@ -590,6 +590,15 @@ def test_inputs_embeds_equal_input_ids(given_positions):
         )
 
 
+def test_without_sop_in_the_config_embeddings_are_part_a_as_their_ids_are():
+    model = make_model(decoder_start_token_id=None)
+    input_ids = torch.tensor([[CLS, 11, MASK, 14, EOS]])
+    with torch.no_grad():
+        from_ids = model(input_ids)
+        same(model(inputs_embeds=model.get_input_embeddings()(input_ids)).logits, from_ids.logits)
+    same(from_ids.logits[0], naive_logits(model.state_dict(), HEADS, *naive_row(input_ids[0].tolist(), [], SOP)))
+
+
 def test_hidden_states_and_attentions_on_demand():
     inputs = padded_batch([FIGURE_2])
     with torch.no_grad():

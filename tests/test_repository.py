@@ -38,7 +38,9 @@ def test_the_library_stays_small():
             assert file.read_text().count("\n") <= 600, file
 
 
-@pytest.mark.parametrize("target", ["test", "check", "style", "demo", "bench", "clean", "install", "help"])
+@pytest.mark.parametrize(
+    "target", ["test", "test-matrix", "check", "style", "demo", "bench", "clean", "install", "help"]
+)
 def test_make_knows_its_targets(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -53,6 +55,17 @@ def test_ci_runs_the_tests_of_the_readme():
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and line[0] != "#"]
     assert commands[-1].startswith("make test ")
     assert not any(word in line for line in commands for word in ("pip", "curl", "apt"))
+
+
+def test_the_lower_end_of_each_requirement_is_what_the_matrix_installs():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lowest = dict(re.findall(r"^([\w-]+)>=([\d.]+)", setup["options"]["install_requires"], re.MULTILINE))
+    assert lowest.pop("torch") and len(lowest) == 8  # torch stays where constraints.txt has it
+    pins = (ROOT / "constraints-lowest.txt").read_text()
+    assert "torch==2.13.0" in pins.splitlines()
+    for name, version in lowest.items():
+        assert re.search(rf"^{name}=={re.escape(version)}(\.0)*$", pins.replace("_", "-"), re.MULTILINE), name
 
 
 def requirements(text):

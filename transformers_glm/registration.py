@@ -58,6 +58,12 @@ def _register_pipeline(_) -> None:
         )
 
 
+def _register_harness(_) -> None:
+    from lm_eval.api.registry import model_registry
+
+    model_registry.register("glm", target="transformers_glm.lm_eval_adapter:GLMHarness")
+
+
 def register() -> None:
     """Register GLM with the Auto classes and `pipeline`, as soon as each is imported; see `old_configs` for old folders."""
     register_post_import_hook(catch_old_configs, "transformers.configuration_utils")
@@ -68,3 +74,4 @@ def register() -> None:
     register_post_import_hook(_register_tokenizers, "transformers.models.auto.tokenization_auto")
     register_post_import_hook(_register_pipeline, "transformers.pipelines")
     register_post_import_hook(_register_pipeline, "transformers_glm.pipeline")
+    register_post_import_hook(_register_harness, "lm_eval.models")
