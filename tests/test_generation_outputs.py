@@ -45,7 +45,9 @@ def test_transition_scores_are_log_probabilities_of_the_full_forward_pass(form, 
     assert scores.shape == new.shape
     ways = how.get("num_return_sequences", 1)
     for row, span in enumerate(cut(new)):
-        part_a = [[CLS, 11, 12, GMASK], [CLS, 21, 22, 23, GMASK]][row // ways] if form == "text" else PART_AS[row // ways]
+        part_a = (
+            [[CLS, 11, 12, GMASK], [CLS, 21, 22, 23, GMASK]][row // ways] if form == "text" else PART_AS[row // ways]
+        )
         tokens, place = [*part_a, SOP, *span], len(part_a)
         full = MODEL(torch.tensor([tokens])).logits[0, place:-1].log_softmax(-1)
         torch.testing.assert_close(scores[row, : len(span)], full[range(len(span)), span], rtol=1e-4, atol=1e-4)

@@ -13,7 +13,7 @@ from transformers import CompileConfig, GenerationConfig, QuantizedCache, Static
 from transformers.utils import is_optimum_quanto_available
 
 
-RECIPE = '''
+RECIPE = """
 from transformers import GenerationMixin
 
 
@@ -23,7 +23,7 @@ def by_hand(model, input_ids, logits_processor, stopping_criteria, generation_co
 
 def generate(model, *args, **kwargs):
     return GenerationMixin.generate(model, *args, custom_generate=by_hand, **kwargs)
-'''
+"""
 FORMS = {"part A": prompts(PART_AS), "with sop": with_sop(prompts(PART_AS)), "text": prompts([[CLS, 11, 12, EOS]] * 2)}
 
 
@@ -110,7 +110,9 @@ def test_a_second_call_compiles_nothing():
     ],
     ids=["another GLM", "a smaller GLM", "prompt lookup", "early exit"],
 )
-@pytest.mark.parametrize("search", [{}, {"repetition_penalty": 3.0}, {"min_new_tokens": 6}, {"max_length": 16}], ids=str)
+@pytest.mark.parametrize(
+    "search", [{}, {"repetition_penalty": 3.0}, {"min_new_tokens": 6}, {"max_length": 16}], ids=str
+)
 def test_assisted_decoding_is_greedy_decoding(form, how, search):
     rows = {"part A": [CLS, 11, 12, 13, MASK, 11, 12, 13, EOS], "text": [CLS, 11, 12, 13, 11, 12]}
     inputs = prompts([rows.get(form, rows["part A"])])
