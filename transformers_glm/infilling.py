@@ -53,7 +53,7 @@ def fill_blanks(
         batch_size (`int`, *optional*, defaults to 16): texts that are filled together.
         generate_kwargs: passed to [`~GLMForConditionalGeneration.generate`] for each blank, for example `do_sample=True`,
             `num_beams=4`, `max_new_tokens=64` (the default). With `num_return_sequences=n` the first blank is filled in
-            `n` ways and each is carried on by itself. `stop_strings=["\\n"]` end a piece as its end does, and stay in it.
+            `n` ways and each is carried on by itself. `stop_strings=["."]` end a piece as its end does, and stay in it.
 
     Returns:
         [`FilledText`] for a string, a list of them for a list; with `num_return_sequences=n > 1` a list of `n` in the
