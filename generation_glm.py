@@ -31,7 +31,8 @@ REFUSED = {
     "guidance_scale": "the prompt without its condition has no blank to write into. Leave it and negative_prompt_ids out.",
     "encoder_outputs": "GLM has no encoder. Pass input_ids, and past_key_values to read Part A only once.",
     "document_ids": "packed rows are for training. Generate from one document a row, padded on either side.",
-    "decoder_start_token_id": "a piece begins with sop. Leave it out; decoder_input_ids begin a piece with your own tokens.",
+    "decoder_start_token_id": "a piece begins with sop, config.decoder_start_token_id. Leave it out; decoder_input_ids "
+    "begin a piece with tokens of your own.",
     "assistant_tokenizer": "mask tokens and sop are lost between two tokenizers. Take an assistant that shares the "
     "tokenizer.",
 }
@@ -76,8 +77,8 @@ class GLMGenerationMixin(GenerationMixin):
         Generate as every Transformers model does, from one of three prompts; all rows of a batch must be of the same kind:
 
         * **Part A alone**, a text with a blank as the tokenizer returns it: the piece of the first blank is generated and
-          returned alone, beginning with `sop`, as T5 returns it. `max_length`, `min_length`, logits processors and streamers
-          count and see the piece only.
+          returned alone, beginning with `sop`, as T5 returns it. `max_length`, `min_length`, logits processors, stopping
+          criteria and streamers count and see the piece only.
         * **a row that has sop**, for example `[CLS] x1 [MASK] x3 sop`: it is continued and returned whole.
         * **a text with neither**: it is continued at the last of `config.mask_token_ids`, which is put after its end (in
           the place of an end-of-text token), and returned with what follows, as a causal model does.
@@ -101,15 +102,8 @@ class GLMGenerationMixin(GenerationMixin):
             than Part A; more new tokens than the table of block positions has.
         """
         self._refuse(generation_config, kwargs)
-        given, embeddings = inputs, kwargs.get("inputs_embeds")
-        if inputs is None:
-            given = kwargs.get("input_ids")
-        input_ids = given
-        if given is None and embeddings is not None:
-            recognized = self.glm._recognize(embeddings)
-            input_ids = recognized.masked_fill(recognized < 0, self.config.pad_token_id or 0)
-            if kwargs.get("attention_mask") is None:
-                kwargs["attention_mask"] = torch.ones_like(input_ids)
+        given = kwargs.get("input_ids") if inputs is None else inputs
+        input_ids = self._recognize_embeddings(kwargs) if given is None else given
         kwargs = self._settle_positions(input_ids, kwargs)
         if input_ids is None or self.config.decoder_start_token_id is None or self._is_rest(input_ids, kwargs):
             return super().generate(inputs, generation_config, **kwargs)
@@ -181,6 +175,15 @@ class GLMGenerationMixin(GenerationMixin):
             shown = f"{name}={value}" if isinstance(value, (int, float)) else name
             raise ValueError(f"{shown}: {reason}")
 
+    def _recognize_embeddings(self, kwargs):
+        """Tokens in the place of embeddings: sop and the mask tokens, padding for all others."""
+        if kwargs.get("inputs_embeds") is None:
+            return None
+        recognized = self.glm._recognize(kwargs["inputs_embeds"])
+        if kwargs.get("attention_mask") is None:
+            kwargs["attention_mask"] = torch.ones_like(recognized)
+        return recognized.masked_fill(recognized < 0, self.config.pad_token_id or 0)
+
     @staticmethod
     def _is_rest(input_ids, kwargs):
         """New tokens alone, the rest of a row whose beginning is in the cache; its mask is that of the whole row."""
@@ -219,14 +222,18 @@ class GLMGenerationMixin(GenerationMixin):
         mask = torch.ones_like(begun) if mask is None else mask.to(begun.dtype)
         is_sop = begun == self.config.decoder_start_token_id
         if not bool(is_sop.any()):
-            return torch.cat([sop, begun], dim=-1), torch.cat([torch.ones_like(sop), mask], dim=-1)
+            begun, mask = torch.cat([sop, begun], dim=-1), torch.cat([torch.ones_like(sop), mask], dim=-1)
+            is_sop = begun == self.config.decoder_start_token_id
         if not bool((is_sop.sum(-1) == 1).all()):
             row = int((is_sop.sum(-1) != 1).nonzero()[0])
             raise ValueError(
                 f"Row {row} of decoder_input_ids has {int(is_sop[row].sum())} sop (id {self.config.decoder_start_token_id}). "
                 "Begin one piece in every row, or in none: then sop is put before them."
             )
-        return begun, mask * (is_sop.cumsum(-1) > 0)
+        mask = mask * (is_sop.cumsum(-1) > 0)
+        if kwargs.get("attention_mask") is None and not bool(mask.all()):
+            raise ValueError("decoder_input_ids are padded: pass the attention_mask of the prompt with them.")
+        return begun, mask
 
     def _hide_end_of_text(self, input_ids, attention_mask):
         """Mask the token that ends each text: what follows it would stand after the end."""
@@ -240,10 +247,7 @@ class GLMGenerationMixin(GenerationMixin):
     def _append(self, input_ids, columns, is_token, kwargs):
         """Put `columns` after every row; padding may stand between, positions are counted without it."""
         extended = torch.cat([input_ids, columns], dim=-1)
-        mask = kwargs.get("attention_mask")
-        if mask is None and not bool(is_token.all()):
-            mask = torch.ones_like(input_ids)
-        if mask is not None:
+        if (mask := kwargs.get("attention_mask")) is not None:
             kwargs["attention_mask"] = torch.cat([mask, is_token.to(mask.dtype)], dim=-1)
         if (embeddings := kwargs.get("inputs_embeds")) is not None:
             added = self.get_input_embeddings()(columns).to(embeddings.dtype)
@@ -304,7 +308,6 @@ class GLMGenerationMixin(GenerationMixin):
         generation_config,
         input_ids_seq_length=None,
         encoder_input_ids=None,
-        prefix_allowed_tokens_fn=None,
         logits_processor=None,
         device=None,
         model_kwargs=None,
@@ -312,7 +315,8 @@ class GLMGenerationMixin(GenerationMixin):
     ):
         start, mask = generation_config._part_a_length, (model_kwargs or {}).get("attention_mask")
         if mask is not None and encoder_input_ids is not None and encoder_input_ids.dim() == 2:
-            is_token = mask[:: mask.shape[0] // encoder_input_ids.shape[0]].bool()
+            rows, width = encoder_input_ids.shape
+            is_token = mask[:: mask.shape[0] // rows, -width:].bool()
             first = encoder_input_ids.gather(-1, is_token.long().argmax(-1, keepdim=True))
             encoder_input_ids = torch.where(is_token, encoder_input_ids, first)  # padding is no token of the source
         if start:
@@ -329,10 +333,9 @@ class GLMGenerationMixin(GenerationMixin):
             generation_config,
             input_ids_seq_length,
             encoder_input_ids,
-            prefix_allowed_tokens_fn,
-            logits_processor or LogitsProcessorList(),
-            device,
-            model_kwargs,
+            logits_processor=logits_processor or LogitsProcessorList(),
+            device=device,
+            model_kwargs=model_kwargs,
             **kwargs,
         )
         return LogitsProcessorList([PartBOnly(processors, start)]) if start else processors

@@ -4,7 +4,7 @@
 import pytest
 import torch
 from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SOP
-from drawn_rows import blanks_of, padded
+from drawn_rows import padded
 from generation_rows import MODEL, PART_AS, cut, naive_search, prompts, with_sop
 from naive_glm import naive_row
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
@@ -128,6 +128,7 @@ def test_the_beginning_of_a_piece_takes_block_positions():
         ([CLS, 11, 12], [[SOP, 41]], "decoder_input_ids begin the piece of a blank"),
         ([CLS, 11, MASK], [[SOP, 41]] * 2, r"decoder_input_ids have shape \(2, 2\)"),
         ([CLS, 11, MASK], [[SOP, 41, SOP]], "Row 0 of decoder_input_ids has 2 sop"),
+        ([CLS, 11, MASK], [[PAD, SOP, 41]], "decoder_input_ids are padded: pass the attention_mask"),
     ],
 )
 def test_decoder_input_ids_without_their_one_blank_are_refused(prompt, begun, message):
@@ -194,16 +195,23 @@ def test_a_cache_of_less_than_part_a_is_refused(row):
         MODEL.generate(torch.tensor([row]), past_key_values=cache)
 
 
-def test_the_rest_of_a_row_follows_its_cache_by_positions_of_its_own():
-    part_a = torch.tensor([PART_AS[0]])
-    expected = MODEL.generate(part_a, max_new_tokens=4)
-    cache = MODEL(part_a, use_cache=True).past_key_values
+@pytest.mark.parametrize("how", [{}, {"encoder_repetition_penalty": 9.0}, {"num_beams": 2}], ids=str)
+def test_the_rest_of_a_row_follows_its_cache_by_positions_of_its_own(how):
+    part_as = [PART_AS[0], [CLS, 11, 12, MASK, 14, EOS]]
+    inputs = prompts(part_as)
+    expected = MODEL.generate(
+        **with_sop(inputs), max_new_tokens=4, **({} if "encoder_repetition_penalty" in how else how)
+    )
+    cache = MODEL(**inputs, use_cache=True).past_key_values
+    if "num_beams" in how:
+        cache.batch_repeat_interleave(2)
     output = MODEL.generate(
-        torch.tensor([[SOP]]),
-        attention_mask=torch.ones(1, 6, dtype=torch.long),
-        position_ids=torch.tensor([[blanks_of(PART_AS[0])[0]]]),
-        block_position_ids=torch.tensor([[1]]),
+        torch.tensor([[SOP]] * 2),
+        attention_mask=with_sop(inputs)["attention_mask"],
+        position_ids=torch.tensor([[2], [3]]),
+        block_position_ids=torch.tensor([[1], [1]]),
         past_key_values=cache,
         max_new_tokens=4,
+        **how,
     )
-    assert output.tolist() == expected.tolist()
+    assert output[:, 1:].tolist() == expected[:, inputs["input_ids"].shape[1] + 1 :].tolist()
