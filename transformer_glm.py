@@ -133,7 +133,7 @@ class GLMTransformer(nn.Module):
         if self.config.block_position_encoding:
             hidden_states = hidden_states + self.block_position_embeddings(block_position_ids)
         hidden_states = self.embedding_dropout(hidden_states)
-        for layer in self.layers:
+        for layer in self.layers[: self.config.num_layers]:  # assisted decoding leaves early by this number
             hidden_states = layer(hidden_states, attention_mask, past_key_values=past_key_values, **kwargs)
         return self.final_layernorm(hidden_states)
 

@@ -58,6 +58,7 @@ def test_greedy_filling_is_the_papers(texts, text_model, tokenizer):
         {"use_cache": False},
         {"cache_implementation": "static"},
         {"prompt_lookup_num_tokens": 2, "batch_size": 1},
+        {"assistant_early_exit": 1, "batch_size": 1},
         {"batch_size": 2},
     ],
     ids=str,
@@ -141,6 +142,43 @@ def test_sampled_log_probabilities_are_the_model_s(text_model, tokenizer):
     row = naive_row(part_a, [(part_a.index(tokenizer.mask_token_id), [])], tokenizer.sop_token_id)
     log_probabilities = naive_logits(text_model.state_dict(), 4, *row)[-1].log_softmax(-1)
     assert (log_probabilities - filled.log_probabilities[0]).abs().min() < 1e-4
+
+
+def test_stop_strings_end_beams_of_a_batch_as_those_of_each_text_alone(text_model, tokenizer):
+    ends = [tokenizer.eop_token_id, tokenizer.eos_token_id]
+    texts, how = (
+        ["Ada [MASK] the log [MASK]", "x [MASK] y"],
+        {"num_beams": 2, "max_new_tokens": 8, "suppress_tokens": ends},
+    )
+    together = fill_blanks(text_model, tokenizer, texts, stop_strings=["es"], **how)
+    assert together[0].pieces[0].endswith("est")
+    for text, filled in zip(texts, together, strict=True):
+        assert close(filled, fill_blanks(text_model, tokenizer, text, stop_strings=["es"], **how))
+
+
+@pytest.mark.parametrize("how", [{}, {"use_cache": False}, {"batch_size": 1}], ids=str)
+def test_stop_strings_end_a_piece_and_the_next_one_goes_on_behind_it(how, text_model, tokenizer):
+    texts, ends = (
+        ["Ada [MASK] the log [MASK]", "x [MASK] y [MASK] z"],
+        [tokenizer.eop_token_id, tokenizer.eos_token_id],
+    )
+    free = fill_blanks(text_model, tokenizer, texts, max_new_tokens=8, suppress_tokens=ends, **how)
+    stop = free[0].pieces[0][3:5]
+    filled = fill_blanks(
+        text_model, tokenizer, texts, max_new_tokens=8, suppress_tokens=ends, stop_strings=[stop], **how
+    )
+    stopped = filled[0].pieces[0]
+    assert stop in stopped and len(tokenizer(stopped)["input_ids"]) < len(tokenizer(free[0].pieces[0])["input_ids"])
+    assert free[0].pieces[0].startswith(stopped)
+    for text, one in zip(texts, filled, strict=True):
+        part_a, pieces = tokenizer(text)["input_ids"], []
+        blanks = [index for index, token in enumerate(part_a) if token in tokenizer.mask_token_ids]
+        for blank, piece, score in zip(blanks, one.pieces, one.log_probabilities, strict=True):
+            span = tokenizer(piece, add_special_tokens=False)["input_ids"]
+            row = naive_row(part_a, [*pieces, (blank, span[:-1])], tokenizer.sop_token_id)
+            log_probabilities = naive_logits(text_model.state_dict(), 4, *row)[-len(span) :].log_softmax(-1)
+            assert score == pytest.approx(float(log_probabilities[range(len(span)), span].sum()), abs=1e-3)
+            pieces.append((blank, span))
 
 
 def test_a_string_gives_one_and_a_list_gives_a_list(text_model, tokenizer):

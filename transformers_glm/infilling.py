@@ -53,7 +53,7 @@ def fill_blanks(
         batch_size (`int`, *optional*, defaults to 16): texts that are filled together.
         generate_kwargs: passed to [`~GLMForConditionalGeneration.generate`] for each blank, for example `do_sample=True`,
             `num_beams=4`, `max_new_tokens=64` (the default). With `num_return_sequences=n` the first blank is filled in
-            `n` ways and each is carried on by itself.
+            `n` ways and each is carried on by itself. `stop_strings=["."]` end a piece as its end does, and stay in it.
 
     Returns:
         [`FilledText`] for a string, a list of them for a list; with `num_return_sequences=n > 1` a list of `n` in the
@@ -169,21 +169,25 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
         past_key_values=cache,
         return_dict_in_generate=True,
         output_logits=True,
-        **generate_kwargs,
+        # padding that is never generated can be told from a piece, which a stop string leaves without an end
+        **{"tokenizer": tokenizer, **generate_kwargs, "pad_token_id": tokenizer.sop_token_id},
     )
     new = output.sequences[:, rows.shape[1] :]
     is_end = torch.isin(new, torch.tensor([tokenizer.eop_token_id, tokenizer.eos_token_id], device=new.device))
     ends_before = is_end.long().cumsum(-1) - is_end.long()
-    inside = (ends_before == 0) & ~is_end
-    if bool(inside.all(-1).any()):
+    is_piece = (ends_before == 0) & (new != tokenizer.sop_token_id)
+    inside = is_piece & ~is_end
+    config = generate_kwargs.get("generation_config") or model.generation_config
+    stops = generate_kwargs.get("stop_strings") or config.stop_strings
+    if not stops and bool(inside.all(-1).any()):
         logger.warning_once(f"A piece was cut after {new.shape[1]} tokens without its end: raise max_new_tokens.")
     scores = model.compute_transition_scores(
         output.sequences, output.logits, getattr(output, "beam_indices", None), normalize_logits=True
     )
-    scores = torch.where(ends_before == 0, scores[:, : new.shape[1]], 0.0).sum(-1)
+    scores = torch.where(is_piece, scores[:, : new.shape[1]], 0.0).sum(-1)
     # beams change places, so only a plain cache holds the rows that were returned; assisted decoding reads its whole
     # prompt again, beside a cache too
-    is_carried = getattr(output, "beam_indices", None) is None and not _is_assisted(model, generate_kwargs)
+    is_carried = getattr(output, "beam_indices", None) is None and not _is_assisted(config, generate_kwargs)
     carried = output.past_key_values if is_carried else None
     return Round(
         rows=output.sequences,
@@ -194,10 +198,10 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     )
 
 
-def _is_assisted(model, generate_kwargs):
-    config = generate_kwargs.get("generation_config") or model.generation_config
-    by_lookup = generate_kwargs.get("prompt_lookup_num_tokens") or config.prompt_lookup_num_tokens
-    return bool(by_lookup or generate_kwargs.get("assistant_model"))
+def _is_assisted(config, generate_kwargs):
+    names = ("prompt_lookup_num_tokens", "assistant_early_exit")
+    given = any(generate_kwargs.get(name) for name in ("assistant_model", *names))
+    return given or any(config.to_dict().get(name) for name in names)
 
 
 def splice(text: str, pieces: list[str], tokenizer: PreTrainedTokenizerBase) -> str:
