@@ -345,7 +345,7 @@ class GLMModel(GLMPreTrainedModel):
             document_ids = document_ids.masked_fill(attention_mask == 0, -1)
         place = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)
         begins = nn.functional.pad(document_ids[:, 1:] != document_ids[:, :-1], (1, 0), value=True)
-        place_in_document = place - torch.where(begins, place, 0).cummax(-1).values
+        place_in_document = place - torch.where(begins, place, 0).cummax(-1)[0]
         return create_causal_mask(
             self.config,
             inputs_embeds,
