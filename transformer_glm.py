@@ -311,8 +311,9 @@ class GLMModel(GLMPreTrainedModel):
         """The ids of sop and the mask tokens among embeddings that were looked up in the table; -1 for all others."""
         input_ids = torch.full(inputs_embeds.shape[:2], -1, device=inputs_embeds.device)
         for token_id in {self.config.decoder_start_token_id, *(self.config.mask_token_ids or [])} - {None}:
-            is_this = (inputs_embeds == self.word_embeddings.weight[token_id]).all(-1)
-            input_ids = input_ids.masked_fill(is_this, token_id)
+            # looked up as they were: weights that are offloaded are there only while their module runs
+            embedding = self.word_embeddings(torch.tensor(token_id, device=inputs_embeds.device))
+            input_ids = input_ids.masked_fill((inputs_embeds == embedding).all(-1), token_id)
         return input_ids
 
     def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, past_key_values):
