@@ -169,7 +169,7 @@ def derive_positions(
     blank = torch.where(is_blank, is_blank.long().cumsum(-1), 0)  # k at the k-th blank, 0 elsewhere
     position_of_blank = index.new_zeros(index.shape[0], index.shape[1] + 1).scatter(-1, blank, index)
     position_ids = torch.where(in_part_b, position_of_blank.gather(-1, piece), index)
-    index_of_sop = torch.where(is_sop, index, 0).cummax(-1).values
+    index_of_sop = torch.where(is_sop, index, 0).cummax(-1)[0]
     return position_ids, torch.where(in_part_b, index - index_of_sop + 1, 0)
 
 
@@ -200,8 +200,8 @@ def derive_documents(
     begins = (position_ids == 0) & ~is_sop
     begins[:, 1:] &= position_ids[:, :-1] != 0
     begins[:, 0] = True
-    first = torch.where(begins, place, 0).cummax(-1).values
-    last_sop = torch.where(is_sop, place, -1).cummax(-1).values
+    first = torch.where(begins, place, 0).cummax(-1)[0]
+    last_sop = torch.where(is_sop, place, -1).cummax(-1)[0]
     return torch.where(last_sop >= first, place - last_sop + 1, 0), begins.long().cumsum(-1)
 
 

@@ -291,9 +291,13 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
 class GLMForMultipleChoice(GLMPreTrainedModel):
     """GLM that scores candidates for a blank by their log-probabilities; the text is read once for all of them."""
 
+    _tied_weights_keys = {"lm_head.weight": "glm.word_embeddings.weight"}
+    _fsdp_plan = {"lm_head": "keep_full_weight"}
+
     def __init__(self, config: GLMConfig):
         super().__init__(config)
         self.glm = GLMModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     @can_return_tuple
@@ -407,7 +411,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             scored
         ]
         predicting = hidden_states[batch, choice_indices.to(hidden_states.device)[scored]]  # (tokens, hidden_size)
-        logits = nn.functional.linear(predicting, self.glm.word_embeddings.weight).float()
+        logits = self.lm_head(predicting).float()
         of_token = logits.log_softmax(-1).gather(-1, choice_ids[scored][:, None].to(logits.device)).squeeze(-1)
         of_choice = logits.new_zeros(choice_ids.shape).masked_scatter(scored.to(logits.device), of_token).sum(-1)
         lengths = scored.sum(-1).to(logits.device)

@@ -311,8 +311,9 @@ class GLMModel(GLMPreTrainedModel):
         """The ids of sop and the mask tokens among embeddings that were looked up in the table; -1 for all others."""
         input_ids = torch.full(inputs_embeds.shape[:2], -1, device=inputs_embeds.device)
         for token_id in {self.config.decoder_start_token_id, *(self.config.mask_token_ids or [])} - {None}:
-            is_this = (inputs_embeds == self.word_embeddings.weight[token_id]).all(-1)
-            input_ids = input_ids.masked_fill(is_this, token_id)
+            # looked up as they were: weights that are offloaded are there only while their module runs
+            embedding = self.word_embeddings(torch.tensor(token_id, device=inputs_embeds.device))
+            input_ids = input_ids.masked_fill((inputs_embeds == embedding).all(-1), token_id)
         return input_ids
 
     def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, past_key_values):
@@ -345,7 +346,7 @@ class GLMModel(GLMPreTrainedModel):
             document_ids = document_ids.masked_fill(attention_mask == 0, -1)
         place = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)
         begins = nn.functional.pad(document_ids[:, 1:] != document_ids[:, :-1], (1, 0), value=True)
-        place_in_document = place - torch.where(begins, place, 0).cummax(-1).values
+        place_in_document = place - torch.where(begins, place, 0).cummax(-1)[0]
         return create_causal_mask(
             self.config,
             inputs_embeds,

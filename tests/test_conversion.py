@@ -35,7 +35,7 @@ from transformers_glm.checkpoint_names import RELEASED, TABLE, entry_of, expecte
 from transformers_glm.conversion import convert, write_hub_state
 from transformers_glm.conversion_check import verify
 from transformers_glm.conversion_config import make_config as config_of
-from transformers_glm.old_configs import TOKENS_BY_SOP, catch_old_configs, catch_old_tokenizers, is_old_config
+from transformers_glm.old_configs import TOKENS_BY_SOP, catch_old_configs, is_old_config, leave_out_remote_tokenizers
 
 
 ROOT = Path(__file__).parents[1]
@@ -480,13 +480,14 @@ def test_reading_an_old_configuration_gives_ours_and_leaves_others_alone(hub, tm
     assert settings == PreTrainedConfig.get_config_dict(tmp_path / "glm-4")[0]
 
 
-def test_the_remote_code_of_old_tokenizers_is_left_out():
-    found = {"tokenizer_class": "GLMBertTokenizer", "auto_map": {"AutoTokenizer": ["x.Y", None]}}
-    other = {"tokenizer_class": "GLMTokenizer", "auto_map": {"AutoTokenizer": [None, "tokenization_glm.GLMTokenizer"]}}
-    module = SimpleNamespace(get_tokenizer_config=lambda name: dict(found if name == "old" else other))
-    catch_old_tokenizers(module)
-    assert module.get_tokenizer_config("old") == {"tokenizer_class": "GLMBertTokenizer"}
-    assert module.get_tokenizer_config("new") == other
+def test_the_remote_code_of_our_tokenizers_is_left_out_and_that_of_others_stays():
+    code = {"auto_map": {"AutoTokenizer": ["x.Y", None]}}
+    names = ("GLMBertTokenizer", "GLMTokenizer", "TheirTokenizer")
+    module = SimpleNamespace(get_tokenizer_config=lambda name: {"tokenizer_class": name, **code})
+    leave_out_remote_tokenizers(module)
+    old, new, other = map(module.get_tokenizer_config, names)
+    assert old == {"tokenizer_class": "GLMBertTokenizer"} and new == {"tokenizer_class": "GLMTokenizer"}
+    assert other == {"tokenizer_class": "TheirTokenizer", **code}
 
 
 @pytest.mark.parametrize("settings", [{}, {"trust_remote_code": True}])

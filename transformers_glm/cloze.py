@@ -100,5 +100,5 @@ def _scorer(model: PreTrainedModel) -> GLMForMultipleChoice:
         return model
     with torch.device("meta"):
         scorer = GLMForMultipleChoice(model.config)
-    scorer.glm = model.glm
+    scorer.glm, scorer.lm_head = model.glm, model.lm_head
     return scorer.train(model.training)

@@ -3,8 +3,6 @@
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from .checkpoint_formats import OURS, TRAINING, Checkpoint, open_checkpoint
 from .checkpoint_names import HEADS, RELEASED, check_complete, target_name
 from .conversion_card import model_card
 from .conversion_config import make_config, make_generation_config
+from .folders import check_free, written_whole
 
 
 logger = logging.get_logger(__name__)
@@ -68,27 +67,20 @@ def convert(
     checkpoint, out = open_checkpoint(source), Path(out)
     if checkpoint.form == OURS:
         return checkpoint
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} exists and is not an empty folder. Choose another, or remove it.")
+    check_free(out)
     config = make_config(checkpoint, hidden_act=hidden_act, num_attention_heads=num_attention_heads)
     check_complete(checkpoint.tensors, config, str(checkpoint.folder))
     loaded = _load_tokenizer(tokenizer, [source, checkpoint.folder], config, checkpoint.form)
     if copy_eop_to_gmask or (copy_eop_to_gmask is None and _shared_gmask(checkpoint)):
         _copy_row(checkpoint.tensors, loaded)
     tensors = {target_name(name, stored.place): stored for name, stored in checkpoint.tensors.items()}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        folder = Path(temporary) / "converted"
-        folder.mkdir()
+    with written_whole(out) as folder:
         write_weights(folder, tensors, max_shard_size)
         config.save_pretrained(folder)
         if loaded is not None:
             loaded.save_pretrained(folder)
             make_generation_config(config).save_pretrained(folder)
         (folder / "README.md").write_text(model_card(out.name, checkpoint, config), encoding="utf-8")
-        if out.exists():
-            out.rmdir()
-        shutil.move(folder, out)
     return checkpoint._replace(settings=config.to_dict())
 
 

@@ -4,35 +4,9 @@
 from configuration_glm import GLMConfig
 
 from .checkpoint_formats import Checkpoint
+from .model_card import PAPER, card, card_data, sizes, usage
 
 
-CARD = """---
-library_name: transformers
-pipeline_tag: fill-mask
-tags:
-- glm
-- blank-infilling
----
-
-# {name}
-
-A GLM (*General Language Model Pretraining with Autoregressive Blank Infilling*, Du et al., ACL 2022), converted from
-{form}. {layers} layers of width {width}, {heads} heads, {vocabulary} embeddings, {length} positions.
-
-```python
-import transformers_glm  # pip install transformers-glm
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained("{name}")
-model = AutoModelForSeq2SeqLM.from_pretrained("{name}")
-inputs = tokenizer("Ng is an adjunct professor at [MASK] (formerly associate professor).", return_tensors="pt")
-print(tokenizer.batch_decode(model.generate(**inputs, max_new_tokens=32), skip_special_tokens=True))
-```
-
-{activation}
-
-The licence and the training data are those of the original model.
-"""
 ACTIVATIONS = {
     "gelu": "The activation is the exact GELU, which the old Hub code computed. The weights were trained with the tanh "
     'approximation: `hidden_act="gelu_pytorch_tanh"` computes what the original code did.',
@@ -43,13 +17,14 @@ ACTIVATIONS = {
 
 def model_card(name: str, checkpoint: Checkpoint, config: GLMConfig) -> str:
     """The README.md of a converted checkpoint."""
-    return CARD.format(
-        name=name,
-        form=checkpoint.form,
-        layers=config.num_layers,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        vocabulary=config.vocab_size,
-        length=config.max_sequence_length,
-        activation=ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
+    [architecture] = config.architectures
+    return str(
+        card(
+            card_data(architecture),
+            name,
+            f"A {PAPER}, converted from {checkpoint.form}. {sizes(config)}",
+            usage(name, architecture),
+            ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
+            "The licence and the training data are those of the original model.",
+        )
     )

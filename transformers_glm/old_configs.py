@@ -109,10 +109,10 @@ def catch_old_configs(configuration_utils: ModuleType) -> None:
     configuration_utils.PreTrainedConfig.get_config_dict = classmethod(get_config_dict)
 
 
-def catch_old_tokenizers(tokenization_auto: ModuleType) -> None:
+def leave_out_remote_tokenizers(tokenization_auto: ModuleType) -> None:
     """
-    Leave out the remote code that old tokenizer_config.json files name: `AutoTokenizer` would prefer it to our classes of the
-    same names where a caller passes `trust_remote_code=True`, as all old snippets do.
+    Leave out the remote code that the tokenizer_config.json of a GLM names, of an old checkpoint or of a pushed one: where a
+    caller passes `trust_remote_code=True`, `AutoTokenizer` would prefer it to our classes of the same names.
 
     Args:
         tokenization_auto (`module`): `transformers.models.auto.tokenization_auto`.
@@ -122,7 +122,7 @@ def catch_old_tokenizers(tokenization_auto: ModuleType) -> None:
     @functools.wraps(read)
     def get_tokenizer_config(*args, **kwargs):
         settings = read(*args, **kwargs)
-        if settings.get("tokenizer_class") in OLD_TOKENIZERS:
+        if settings.get("tokenizer_class") in (*OLD_TOKENIZERS, "GLMTokenizer"):
             settings.pop("auto_map", None)
         return settings
 

@@ -9,7 +9,17 @@ import sys
 
 from wrapt import register_post_import_hook
 
-from .old_configs import catch_old_configs, catch_old_tokenizers
+from .old_configs import catch_old_configs, leave_out_remote_tokenizers
+
+
+# which class each Auto class gives
+AUTO_MODELS = {
+    "AutoModel": "GLMModel",
+    "AutoModelForSeq2SeqLM": "GLMForConditionalGeneration",
+    "AutoModelForCausalLM": "GLMForConditionalGeneration",
+    "AutoModelForSequenceClassification": "GLMForSequenceClassification",
+    "AutoModelForMultipleChoice": "GLMForMultipleChoice",
+}
 
 
 def _register_config(auto) -> None:
@@ -25,11 +35,8 @@ def _register_models(_) -> None:
     # of two modules that import each other, the one that is finished last finds both ready
     ready = hasattr(glm, "__all__") and hasattr(auto, "AutoModelForSeq2SeqLM")
     if ready and glm.GLMConfig not in auto.AutoModel._model_mapping:
-        auto.AutoModel.register(glm.GLMConfig, glm.GLMModel)
-        auto.AutoModelForSeq2SeqLM.register(glm.GLMConfig, glm.GLMForConditionalGeneration)
-        auto.AutoModelForCausalLM.register(glm.GLMConfig, glm.GLMForConditionalGeneration)
-        auto.AutoModelForSequenceClassification.register(glm.GLMConfig, glm.GLMForSequenceClassification)
-        auto.AutoModelForMultipleChoice.register(glm.GLMConfig, glm.GLMForMultipleChoice)
+        for auto_class, model_class in AUTO_MODELS.items():
+            getattr(auto, auto_class).register(glm.GLMConfig, getattr(glm, model_class))
 
 
 def _register_tokenizers(auto) -> None:
@@ -67,7 +74,7 @@ def _register_harness(_) -> None:
 def register() -> None:
     """Register GLM with the Auto classes and `pipeline`, as soon as each is imported; see `old_configs` for old folders."""
     register_post_import_hook(catch_old_configs, "transformers.configuration_utils")
-    register_post_import_hook(catch_old_tokenizers, "transformers.models.auto.tokenization_auto")
+    register_post_import_hook(leave_out_remote_tokenizers, "transformers.models.auto.tokenization_auto")
     register_post_import_hook(_register_config, "transformers.models.auto.configuration_auto")
     register_post_import_hook(_register_models, "transformers.models.auto.modeling_auto")
     register_post_import_hook(_register_models, "modeling_glm")
