@@ -72,20 +72,27 @@ class DataCollatorForCloze:
     def _lay_out_document(self, part_a: list[int], choices: list[list[list[int]]]) -> dict[str, list]:
         masks = set(self.tokenizer.mask_token_ids)
         places = [place for place, token in enumerate(part_a) if token in masks]
+        pieces = [self._pieces(spans) for spans in choices]
         blanks = [
-            Blank(place, span, None if self.with_eop else span)
-            for spans in choices
-            for place, span in zip(places, spans, strict=True)
+            Blank(place, span, labels)
+            for spans, of_choice in zip(choices, pieces, strict=True)
+            for place, span, labels in zip(places, spans, of_choice, strict=True)
         ]
         row = lay_out(part_a, blanks, sop=self.tokenizer.sop_token_id, eop=self.tokenizer.eop_token_id)
         labels = row.pop("labels")
         ids, indices, end = [], [], len(part_a)
-        for spans in choices:
-            start, end = end, end + sum(len(span) + self.with_eop for span in spans)
+        for of_choice in pieces:
+            start, end = end, end + sum(map(len, of_choice))
             indices.append([*range(start, end)])
             ids.append(labels[start:end])
         row["attention_mask"] = [1] * len(row["input_ids"])
         return {**row, "choice_ids": ids, "choice_indices": indices}
+
+    def _pieces(self, spans: list[list[int]]) -> list[list[int]]:
+        """The labels of a candidate's pieces. Where there are several, the later ones see all of the earlier."""
+        end = self.tokenizer.eop_token_id if self.with_eop else IGNORE
+        *earlier, last = spans
+        return [*([*span, end] for span in earlier), [*last, end] if self.with_eop else last]
 
     def _pad(self, rows: list[list[int]], fill: int) -> torch.Tensor:
         length = max(map(len, rows))

@@ -40,9 +40,10 @@ EVALUATION_SEED = 0  # which rows --eval_rows are
 
 @dataclass
 class TaskData:
-    """The rows of a run; `drawn` is how many rows of the training file are used."""
+    """The rows of a run; `drawn` is how many rows of the training file are used, `train_labels` are theirs."""
 
     train: list[dict]
+    train_labels: list
     evaluation: list[dict]
     drawn: int
     labelled: bool
@@ -109,19 +110,20 @@ def load_data(
         label_column = (data_args.columns or {}).get(task.label_field, task.label_field)
         numbers = draw(train_table, data_args.train_rows, data_args.rows_per_label, label_column, seed)
     if task.verbalizer is None and task.candidates is None:
-        table = evaluation_table if train_table is None else train_table
+        table = evaluation_table if train_table is None else train_table  # all of it, however few rows are drawn
         task = task.with_labels(labels_of(task, task_rows(task, table, training=False, **mapping)))
     # the head judges pronouns in wrong rows too, which a cloze question does not learn from
     training = model_args.method == "cloze" or task.decision != "first"
-    train = []
+    train, all_rows = [], []
     if train_table is not None:
+        all_rows = task_rows(task, train_table, training=False, numbers=numbers, **mapping)
+        check_labels(task, all_rows, "training data", required=True)
         train = task_rows(task, train_table, training=training, numbers=numbers, **mapping)
-        check_labels(task, train, "training data", required=True)
     some = draw(evaluation_table, data_args.eval_rows, None, task.label_field, EVALUATION_SEED)
     evaluation = task_rows(task, evaluation_table, training=False, numbers=some, **mapping)
     labelled = check_labels(task, evaluation, "evaluation data", required=False)
     drawn = 0 if train_table is None else len(train_table) if numbers is None else len(numbers)
-    return task, TaskData(train, evaluation, drawn, labelled)
+    return task, TaskData(train, [row[task.label_field] for row in all_rows], evaluation, drawn, labelled)
 
 
 class ClozeRun:
@@ -265,8 +267,8 @@ class ClassifierRun(ClozeRun):
 def _majority(task: ClozeTask, data: TaskData) -> dict[str, float]:
     if not (data.labelled and data.train and known_labels(task)):
         return {}
-    labels, of_training = ([row[task.label_field] for row in rows] for rows in (data.evaluation, data.train))
-    return {"majority_accuracy": majority_accuracy(labels, of_training)}
+    labels = [row[task.label_field] for row in data.evaluation]
+    return {"majority_accuracy": majority_accuracy(labels, data.train_labels)}
 
 
 def _texts(task: ClozeTask, data: TaskData) -> list[dict[str, str]]:

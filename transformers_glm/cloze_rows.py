@@ -78,7 +78,7 @@ class ClozeEncoder:
         """One row: Part A, the tokens of each candidate (C, blanks, L) as nested lists, and which candidate is right."""
         choices = self._fixed or self._of_row(row)
         right = self.task.right_answer(row)
-        longest = max(sum(self._length(span) for span in spans) for spans in choices.values())
+        longest = max(map(self._length, choices.values()))
         row = self.shortener.fit(row, lambda row: longest + max(map(len, self._questions(row))), self.max_length)
         questions = self._questions(row)
         self._check_blanks(questions, choices)
@@ -87,8 +87,8 @@ class ClozeEncoder:
             encoded["document_ids"] = [n for n, question in enumerate(questions, start=1) for _ in question]
         return {**encoded, "choice_ids": list(choices.values()), "labels": IGNORE if right is None else right}
 
-    def _length(self, span: list[int]) -> int:
-        return len(span) + self.task.scoring.with_eop
+    def _length(self, spans: Spans) -> int:
+        return sum(len(span) + 1 for span in spans) - (not self.task.scoring.with_eop)
 
     def _questions(self, row: Row) -> Spans:
         if not self.task.asks_each_candidate:

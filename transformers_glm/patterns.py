@@ -112,8 +112,7 @@ class Shortener:
         return [start for start, _ in encoded["offset_mapping"]]
 
     def report(self, rows: int) -> str | None:
-        """What was cut, in words; None where nothing was."""
-        if not self.rows:
-            return None
+        """What was cut of so many rows since the last report, in words; None where nothing was."""
         cut = ", ".join(f"{number:,} tokens of {field!r}" for field, number in self.tokens.items())
-        return f"{self.rows:,} of {rows:,} rows were too long and lost {cut}. The blanks were kept."
+        shortened, self.rows, self.tokens = self.rows, 0, Counter()
+        return f"{shortened:,} of {rows:,} rows were too long and lost {cut}. The blanks were kept." if shortened else None
