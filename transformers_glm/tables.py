@@ -2,6 +2,7 @@
 """Tables of labelled rows: json, jsonl, csv, tsv and parquet files, and datasets of the Hub."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,13 +75,11 @@ def _load_file(path: Path, source: TableSource) -> Dataset:
         if builder == "json" and source.json_field is not None:
             options["field"] = source.json_field
         table = load_dataset(builder, data_files=str(path), split="train", **options)
-    except (DatasetGenerationError, ValueError, OSError) as error:
+    except (DatasetGenerationError, ValueError, OSError, csv.Error) as error:
         raise ValueError(
             f"{path} cannot be read as {kind}: {error.__cause__ or error}. Check its format, delimiter, quoting, header line "
             "(column_names), and that it is UTF-8."
         ) from error
-    if not len(table):
-        raise ValueError(f"{path} holds no rows.")
     return table
 
 
@@ -89,12 +88,10 @@ def _text_options(path: Path, source: TableSource, kind: str) -> dict:
     delimiter = "\t" if delimiter in ("\\t", "tab") else delimiter
     quoted = kind == "csv" if source.quoting is None else source.quoting
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    names = source.column_names
-    if names is None:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            names = next(csv.reader(lines, delimiter=delimiter, quoting=quoting))
-    if len(set(names)) < len(names):
-        raise ValueError(f"a column's name occurs twice: {names}; is there a header line?")
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+        names = source.column_names or next(reader)
+        _check_lines(reader, names)
     return {
         "delimiter": delimiter,
         "quoting": quoting,
@@ -105,3 +102,13 @@ def _text_options(path: Path, source: TableSource, kind: str) -> dict:
         "na_filter": False,
         "index_col": False,
     }
+
+
+def _check_lines(lines: Iterable[list[str]], names: list[str]) -> None:
+    """Refuse lines of another length, which pandas would fill up or cut."""
+    if len(set(names)) < len(names):
+        raise ValueError(f"a column's name occurs twice: {names}; is there a header line?")
+    full = (fields for fields in lines if fields)
+    for number, fields in enumerate(full):
+        if len(fields) != len(names):
+            raise ValueError(f"row {number} has {len(fields)} fields, and the columns are {', '.join(names)}: {fields}")
