@@ -309,6 +309,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         block_position_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
+        document_ids: torch.LongTensor | None = None,
         choice_ids: torch.LongTensor | list[list[torch.LongTensor]] | None = None,
         choice_indices: torch.LongTensor | list[list[torch.LongTensor]] | None = None,
         labels: torch.LongTensor | None = None,
@@ -320,9 +321,12 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         r"""
         Args:
             input_ids (`torch.LongTensor` of shape `(B, T)`):
-                Part A, then one piece for each choice, all on the same blank
-                ([`~GLMTokenizer.build_inputs_for_multiple_choice`] makes them). Choices do not see each other.
+                Part A, then the pieces of each choice: one, on the same blank as all others
+                ([`~GLMTokenizer.build_inputs_for_multiple_choice`] makes them), or one for each of several blanks, in which
+                the later ones see the earlier. Choices do not see each other.
             attention_mask, position_ids, block_position_ids, past_key_values, inputs_embeds, use_cache: See [`GLMModel`].
+            document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
+                Where choices have a Part A of their own: tokens of different documents never see each other.
             choice_ids (`torch.LongTensor` of shape `(B, C, L)`, or nested lists of tensors):
                 The tokens of each choice that are scored, -100 where there is none.
             choice_indices (`torch.LongTensor` of shape `(B, C, L)`, or nested lists of tensors):
@@ -339,7 +343,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         choice_ids, choice_indices = self._stack(choice_ids, rows), self._stack(choice_indices, rows)
         outputs = self.glm(
             input_ids=input_ids,
-            attention_mask=self._mask(attention_mask, block_position_ids),
+            attention_mask=self._mask(attention_mask, block_position_ids, document_ids, choice_indices),
             position_ids=position_ids,
             block_position_ids=block_position_ids,
             past_key_values=past_key_values,
@@ -383,10 +387,10 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
                 stacked[index, number, : len(choice)] = choice
         return stacked
 
-    @staticmethod
-    def _mask(attention_mask, block_position_ids):
+    @classmethod
+    def _mask(cls, attention_mask, block_position_ids, document_ids, choice_indices):
         """
-        The mask (B, 1, T, T) of a row whose pieces do not see each other; without positions a row has one piece at most.
+        The mask (B, 1, T, T) of a row whose choices do not see each other; without positions a row has one piece at most.
 
                      x1 [M] S  y1 S  z1
             x1, [M]  1  1  .  .  .  .      Part A
@@ -397,13 +401,27 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         """
         if block_position_ids is None or (attention_mask is not None and attention_mask.dim() == 4):
             return attention_mask
-        piece = (block_position_ids == 1).long().cumsum(-1)
-        place = torch.arange(piece.shape[1], device=piece.device)
-        same_piece = (piece[:, :, None] == piece[:, None, :]) & (place[:, None] >= place)
-        seen = same_piece | (block_position_ids == 0)[:, None, :]
+        choice = cls._choice_of_each_token(block_position_ids, choice_indices.to(block_position_ids.device))
+        place = torch.arange(choice.shape[1], device=choice.device)
+        same_choice = (choice[:, :, None] == choice[:, None, :]) & (place[:, None] >= place)
+        seen = same_choice | (block_position_ids == 0)[:, None, :]
+        if document_ids is not None:
+            seen = seen & (document_ids[:, :, None] == document_ids[:, None, :]).to(seen.device)
         if attention_mask is not None:
             seen = seen & attention_mask.to(seen.device).bool()[:, None, :]
         return seen[:, None]
+
+    @staticmethod
+    def _choice_of_each_token(block_position_ids, choice_indices):
+        """Which tokens are pieces of one choice: numbers (B, T), equal within a choice; a piece that none scores is alone."""
+        piece = (block_position_ids == 1).long().cumsum(-1)
+        rows, choices, longest = choice_indices.shape
+        number = torch.arange(1, choices + 1, device=piece.device).repeat_interleave(longest).expand(rows, -1)
+        indices = choice_indices.flatten(1)
+        nowhere = piece.shape[1] + 1
+        scored = torch.where(indices >= 0, piece.gather(1, indices.clamp(min=0)), nowhere)
+        choice_of_piece = -torch.arange(nowhere + 1, device=piece.device).expand(rows, -1)
+        return choice_of_piece.scatter(1, scored, number).gather(1, piece)
 
     def _score(self, hidden_states, choice_ids, choice_indices, length_normalization):
         scored = choice_ids != -100

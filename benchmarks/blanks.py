@@ -89,7 +89,7 @@ def main() -> None:
         raise SystemExit(f"the pieces differ: {together} and {tokenizer.batch_decode(apart)}")
 
     chooser = GLMForMultipleChoice(model.config).eval()
-    chooser.glm = model.glm
+    chooser.glm, chooser.lm_head = model.glm, model.lm_head
     choices = [" ".join(words(args.choice_length, rng)) for _ in range(args.choices)]
     question = " ".join([*context, "[MASK]"])
     once = tokenizer.build_inputs_for_multiple_choice(tokenizer([question], return_tensors="pt"), [choices])

@@ -125,6 +125,11 @@ def load_or_initialize(model_args: ModelArguments, tokenizer: PreTrainedTokenize
     """The checkpoint, or a new model for the tokenizer."""
     if model_args.model:
         return AutoModelForSeq2SeqLM.from_pretrained(model_args.model)
+    return GLMForConditionalGeneration(new_config(model_args, tokenizer))
+
+
+def new_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerFast) -> GLMConfig:
+    """The configuration that is asked for, with the tokenizer's vocabulary and special tokens."""
     config = {
         "vocab_size": len(tokenizer),
         "mask_token_ids": tokenizer.mask_token_ids,
@@ -132,7 +137,7 @@ def load_or_initialize(model_args: ModelArguments, tokenizer: PreTrainedTokenize
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
     }
-    return GLMForConditionalGeneration(GLMConfig(**config | model_args.config))
+    return GLMConfig(**config | model_args.config)
 
 
 def make_collator(

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of files and Hub datasets as rows of a ClozeTask: columns and labels named, prepared, checked."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from datasets import ClassLabel, Dataset
+
+from .cloze import ClozeTask, label_key
+from .cloze_rows import ROW_NUMBER, naming_row
+
+
+def task_rows(
+    task: ClozeTask,
+    table: Dataset,
+    *,
+    training: bool,
+    columns: Mapping[str, str] | None = None,
+    label_map: Mapping[str, str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> list[dict]:
+    """
+    The rows of a task, with the fields that its pattern names.
+
+    Args:
+        task (`ClozeTask`): the task.
+        table (`Dataset`): the rows as they were loaded.
+        training (`bool`): whether to train on them.
+        columns (`Mapping[str, str]`, *optional*): for a field of the task, the column that holds it.
+        label_map (`Mapping[str, str]`, *optional*): for a label of the data, that of the task.
+        numbers (`Sequence[int]`, *optional*): which rows of the table; all by default.
+
+    Raises:
+        `ValueError`: a column is missing, or a row cannot be prepared; names it.
+    """
+    columns = dict(columns or {})
+    if absent := [column for column in columns.values() if column not in table.column_names]:
+        raise ValueError(f"There is no column {', '.join(absent)}. The columns: {', '.join(table.column_names)}.")
+    renamed = _Labels(task, table, columns.get(task.label_field, task.label_field), label_map)
+    rows = []
+    for number in range(len(table)) if numbers is None else numbers:
+        with naming_row(number):
+            raw = table[number]
+            row = raw | {field: raw[column] for field, column in columns.items()}
+            row = renamed(row) if task.label_field in row else row
+            for made in _prepared(task, row, training):
+                made = renamed(made) if task.label_field not in row else made
+                rows.append({**made, task.id_field: made.get(task.id_field, number), ROW_NUMBER: number})
+    return rows
+
+
+def _prepared(task: ClozeTask, row: dict, training: bool) -> list[dict]:
+    if task.prepare is None:
+        return [row]
+    try:
+        return list(task.prepare(row, training))
+    except KeyError as error:
+        raise ValueError(
+            f"It has no field {error}, which the task {task.name} wants; it has {sorted(row)}."
+        ) from error
+    except TypeError as error:
+        raise ValueError(f"It cannot be prepared for the task {task.name}: {error}. Is a field empty?") from error
+
+
+class _Labels:
+    """Gives a row the label that the task knows."""
+
+    def __init__(self, task: ClozeTask, table: Dataset, column: str, label_map: Mapping[str, str] | None):
+        self.field = task.label_field
+        self.map = {label_key(label): label_key(ours) for label, ours in (label_map or {}).items()}
+        feature = table.features.get(column)
+        self.names = None
+        if isinstance(feature, ClassLabel):
+            known = {*known_labels(task), *self.map}
+            named_by_data = not known and task.candidates is None
+            # numbers where the task's labels are numbers, as those of candidates are
+            self.names = feature.names if named_by_data or {*map(label_key, feature.names)} <= known else None
+
+    def __call__(self, row: dict) -> dict:
+        label = row.get(self.field)
+        if label is None or isinstance(label, list | dict):
+            return row
+        if self.names is not None and isinstance(label, int) and label >= 0:
+            label = self.names[label]
+        label = self.map.get(label_key(label), label)
+        return row | {self.field: label}
+
+
+def known_labels(task: ClozeTask) -> list[str]:
+    """The labels that every row of the task may have; empty where they are each row's own, or not yet known."""
+    return ["false", "true"] if task.decision == "first" else task.labels or []
+
+
+def check_labels(task: ClozeTask, rows: Sequence[Mapping], what: str, required: bool) -> bool:
+    """
+    Refuse labels that the task does not know, before anything is trained.
+
+    Args:
+        task (`ClozeTask`): the task.
+        rows (`Sequence[Mapping]`): its rows.
+        what (`str`): what the error calls the data.
+        required (`bool`): whether rows without labels are an error.
+
+    Returns:
+        `bool`: whether the rows have labels.
+
+    Raises:
+        `ValueError`: names the labels, how often each occurs, and the first row of each.
+    """
+    if not rows:
+        raise ValueError(f"The {what} has no rows for the task {task.name}.")
+    without = [row[ROW_NUMBER] for row in rows if row.get(task.label_field) is None]
+    if without and (required or len(without) < len(rows)):
+        raise ValueError(
+            f"Row {without[0]} of the {what} has no label ({len(without)} rows of {len(rows)} have none). The label is looked "
+            f"for in the field {task.label_field!r}: say which column that is by label_field or columns."
+        )
+    known = known_labels(task)
+    if known and not without:
+        found = Counter(label_key(row[task.label_field]) for row in rows)
+        first = {label_key(row[task.label_field]): row[ROW_NUMBER] for row in reversed(rows)}
+        if unknown := sorted(set(found) - set(known)):
+            listed = ", ".join(
+                f"{label!r} ({found[label]} rows, the first is row {first[label]})" for label in unknown[:10]
+            )
+            raise ValueError(
+                f"The {what} has labels that the task {task.name} has no answer for: {listed}. It knows {known}. Map them by "
+                "label_map, or give a verbalizer."
+            )
+    return not without
+
+
+def draw(table: Dataset, number: int | None, per_label: int | None, label_column: str, seed: int) -> list[int] | None:
+    """Which rows of a table are used, drawn with `seed`: so many of all, or of each label; None for all."""
+    rng = random.Random(seed)
+    if per_label is not None:
+        if label_column not in table.column_names:
+            raise ValueError(f"There is no column {label_column!r} to draw {per_label} rows of each label by.")
+        groups: dict[str, list[int]] = defaultdict(list)
+        for index, label in enumerate(table[label_column]):
+            groups[label_key(label)].append(index)
+        drawn = (_sample(rng, groups[label], per_label, f"label {label!r}") for label in sorted(groups))
+        return sorted(index for of_label in drawn for index in of_label)
+    return None if number is None else sorted(_sample(rng, range(len(table)), number, "the data"))
+
+
+def _sample(rng: random.Random, indices: Sequence[int], number: int, what: str) -> list[int]:
+    if not 0 < number <= len(indices):
+        raise ValueError(f"{number} rows cannot be drawn of {what}: it has {len(indices)}.")
+    return rng.sample(indices, number)
+
+
+def labels_of(task: ClozeTask, rows: Iterable[Mapping]) -> set[str]:
+    """The labels that occur in rows."""
+    return {label_key(row[task.label_field]) for row in rows if row.get(task.label_field) is not None}

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ClozeTask run: zero-shot, few-shot or on all data, with the stock Trainer; and the classifier to compare with."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    DataCollatorWithPadding,
+    EvalPrediction,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    set_seed,
+)
+
+from configuration_glm import GLMConfig
+from modeling_glm import GLMForMultipleChoice, GLMForSequenceClassification
+
+from .agreement import check_agreement
+from .checkpoints import save, train_from_checkpoint
+from .classifier_rows import ClassifierEncoder
+from .cloze import ClozeTask
+from .cloze_arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
+from .cloze_data import check_labels, draw, known_labels, labels_of, task_rows
+from .cloze_evaluation import evaluate_predictions, majority_accuracy, prediction_lines, write_results
+from .cloze_rows import ClozeEncoder
+from .cloze_scoring import collator_of, decide, loss_of, reproduced, score_rows
+from .pretraining import load_or_train_tokenizer, new_config
+from .tables import load_table
+
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_SEED = 0  # which rows --eval_rows are
+
+
+@dataclass
+class TaskData:
+    """The rows of a run; `drawn` is how many rows of the training file are used, `train_labels` are theirs."""
+
+    train: list[dict]
+    train_labels: list
+    evaluation: list[dict]
+    drawn: int
+    labelled: bool
+
+
+def finetune(
+    model_args: FinetuningModelArguments,
+    task_args: TaskArguments,
+    data_args: TaskDataArguments,
+    training_args: TrainingArguments,
+    command: str = "",
+) -> dict[str, float | int | str]:
+    """
+    Train on a task, if asked to, and evaluate; leaves `metrics.json` and `predictions.jsonl` in `output_dir`, a line in
+    `results.jsonl` beside it, and the model.
+
+    Returns:
+        `dict`: what stands in `metrics.json`.
+    """
+    _check(model_args, data_args)
+    set_seed(training_args.seed)
+    task, data = load_data(task_args.load(), data_args, model_args, training_args.seed)
+    output_dir = Path(training_args.output_dir)
+    tokenizer = load_or_train_tokenizer(model_args, _texts(task, data), output_dir)
+    run = (ClassifierRun if model_args.method == "classifier" else ClozeRun)(task, tokenizer, model_args)
+    trainer = run.trainer(data, training_args)
+    metrics = {} if model_args.zero_shot else train_from_checkpoint(trainer)
+    trainer.model.eval()
+    scores = run.scores(trainer, data.evaluation)
+    predictions = run.predictions(trainer, data.evaluation, scores)
+    found = {
+        "task": task.name,
+        "method": model_args.method,
+        "model": model_args.model or "new",
+        "seed": training_args.seed,
+        "train_rows": data.drawn,
+        "eval_rows": len(data.evaluation),
+        **(evaluate_predictions(task, data.evaluation, predictions) if data.labelled else {}),
+        **_majority(task, data),
+        "pattern": task.pattern if isinstance(task.pattern, str) else task.name,
+        "zero_shot": model_args.zero_shot,
+        "use_peft": model_args.use_peft,
+        "parameters": trainer.model.num_parameters(),
+        "trained_parameters": 0 if model_args.zero_shot else trainer.model.num_parameters(only_trainable=True),
+        **{name: metrics[name] for name in ("train_loss", "train_runtime") if name in metrics},
+        "command": command,
+    }
+    if trainer.is_world_process_zero():
+        write_results(output_dir, found, prediction_lines(task, data.evaluation, scores, predictions))
+    if model_args.keep_model and not model_args.zero_shot:
+        save(trainer, found)
+    return found
+
+
+def load_data(
+    task: ClozeTask, data_args: TaskDataArguments, model_args: FinetuningModelArguments, seed: int
+) -> tuple[ClozeTask, TaskData]:
+    """The rows, checked; and the task, with its labels where it takes them from the data."""
+    mapping = {"columns": data_args.columns, "label_map": data_args.label_map}
+    evaluation_table = load_table(data_args.source(data_args.eval_data, data_args.eval_split))
+    train_table, numbers = None, None
+    if not model_args.zero_shot:
+        train_table = load_table(data_args.source(data_args.train_data, data_args.train_split))
+        label_column = (data_args.columns or {}).get(task.label_field, task.label_field)
+        numbers = draw(train_table, data_args.train_rows, data_args.rows_per_label, label_column, seed)
+    if task.verbalizer is None and task.candidates is None:
+        table = evaluation_table if train_table is None else train_table  # all of it, however few rows are drawn
+        task = task.with_labels(labels_of(task, task_rows(task, table, training=False, **mapping)))
+    # the head judges pronouns in wrong rows too, which a cloze question does not learn from
+    training = model_args.method == "cloze" or task.decision != "first"
+    train, all_rows = [], []
+    if train_table is not None:
+        all_rows = task_rows(task, train_table, training=False, numbers=numbers, **mapping)
+        check_labels(task, all_rows, "training data", required=True)
+        train = task_rows(task, train_table, training=training, numbers=numbers, **mapping)
+    some = draw(evaluation_table, data_args.eval_rows, None, task.label_field, EVALUATION_SEED)
+    evaluation = task_rows(task, evaluation_table, training=False, numbers=some, **mapping)
+    labelled = check_labels(task, evaluation, "evaluation data", required=False)
+    drawn = 0 if train_table is None else len(train_table) if numbers is None else len(numbers)
+    return task, TaskData(train, [row[task.label_field] for row in all_rows], evaluation, drawn, labelled)
+
+
+class ClozeRun:
+    """Candidates scored in a blank."""
+
+    def __init__(self, task: ClozeTask, tokenizer: PreTrainedTokenizerBase, model_args: FinetuningModelArguments):
+        self.task = task
+        self.tokenizer = tokenizer
+        self.model = self.make_model(model_args)
+        check_agreement(tokenizer, self.model.config)
+        self.max_length = self.model.config.max_sequence_length
+        self.encoder = self.make_encoder()
+        self.collator = self.make_collator()
+        if model_args.use_peft:
+            self.model = get_peft_model(self.model, self.lora(model_args))
+
+    def make_model(self, model_args: FinetuningModelArguments) -> PreTrainedModel:
+        """The model with its head."""
+        if model_args.model:
+            return GLMForMultipleChoice.from_pretrained(model_args.model)
+        return GLMForMultipleChoice(new_config(model_args, self.tokenizer))
+
+    def make_encoder(self) -> ClozeEncoder:
+        """What turns rows into tokens."""
+        return ClozeEncoder(self.task, self.tokenizer, self.max_length)
+
+    def make_collator(self) -> DataCollatorWithPadding:
+        """What turns rows into batches."""
+        return collator_of(self.task, self.tokenizer)
+
+    def lora(self, model_args: FinetuningModelArguments) -> LoraConfig:
+        """The adapters."""
+        targets = model_args.lora_target_modules
+        return LoraConfig(
+            r=model_args.lora_r,
+            lora_alpha=model_args.lora_alpha,
+            lora_dropout=model_args.lora_dropout,
+            target_modules="all-linear" if targets == ["all-linear"] else targets,
+        )
+
+    def trainer(self, data: TaskData, training_args: TrainingArguments) -> Trainer:
+        """The stock Trainer."""
+        evaluates = training_args.eval_strategy != "no" and data.labelled
+        trainer = Trainer(
+            model=self.model,
+            args=training_args,
+            data_collator=self.collator,
+            train_dataset=self.encoder.dataset(data.train) if data.train else None,
+            eval_dataset=self.encoder.dataset(data.evaluation) if evaluates else None,
+            processing_class=self.tokenizer,
+            compute_loss_func=self.loss(),
+        )
+
+        def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+            scores = self.scores_of_logits(data.evaluation, prediction.predictions)
+            return evaluate_predictions(self.task, data.evaluation, self.predictions(trainer, data.evaluation, scores))
+
+        trainer.compute_metrics = compute_metrics if evaluates else None
+        return trainer
+
+    def loss(self) -> object:
+        """The loss in place of the model's own."""
+        return loss_of(self.task.loss)
+
+    def scores_of_logits(self, rows: Sequence[dict], logits) -> list[dict]:
+        """What the Trainer gathered, named by the candidates; it fills rows with fewer of them up."""
+        labels = [list(self.task.texts_of(row)) for row in rows]
+        return [
+            dict(zip(of_row, map(float, values), strict=False)) for of_row, values in zip(labels, logits, strict=True)
+        ]
+
+    def scores(self, trainer: Trainer, rows: Sequence[dict]) -> list[dict]:
+        """The score of each candidate of each row."""
+        trainer.compute_metrics = None
+
+        def run(dataset: Dataset) -> list[list[float]]:
+            logits = trainer.predict(dataset).predictions
+            sizes = [len(choices) for choices in dataset["choice_ids"]]
+            return [values[:size].tolist() for values, size in zip(logits, sizes, strict=True)]
+
+        return score_rows(self.task, self.tokenizer, rows, self.max_length, run)
+
+    def predictions(self, trainer: Trainer, rows: Sequence[dict], scores: Sequence[dict]) -> list[str]:
+        """The label of each row."""
+        lone = [index for index, of_row in enumerate(scores) if self.task.decision == "first" and len(of_row) == 1]
+        batch_size = trainer.args.per_device_eval_batch_size
+        written = reproduced(self.task, trainer.model, self.tokenizer, [rows[index] for index in lone], batch_size)
+        found = dict(zip(lone, written, strict=True))
+        return [decide(self.task, of_row, found.get(index)) for index, of_row in enumerate(scores)]
+
+
+class ClassifierRun(ClozeRun):
+    """A head on [CLS]."""
+
+    def make_model(self, model_args: FinetuningModelArguments) -> PreTrainedModel:
+        """The model with its head."""
+        names = self.make_encoder_of(GLMConfig.max_sequence_length).label_names
+        labels = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
+        if model_args.model:
+            return GLMForSequenceClassification.from_pretrained(model_args.model, **labels)
+        config = new_config(model_args, self.tokenizer)
+        config.id2label, config.label2id = labels["id2label"], labels["label2id"]
+        return GLMForSequenceClassification(config)
+
+    def make_encoder_of(self, max_length: int) -> ClassifierEncoder:
+        """An encoder for rows of a length."""
+        return ClassifierEncoder(self.task, self.tokenizer, max_length)
+
+    def make_encoder(self) -> ClassifierEncoder:
+        """What turns rows into tokens."""
+        return self.make_encoder_of(self.max_length)
+
+    def make_collator(self) -> DataCollatorWithPadding:
+        """What turns rows into batches."""
+        return DataCollatorWithPadding(self.tokenizer)
+
+    def lora(self, model_args: FinetuningModelArguments) -> LoraConfig:
+        """The adapters, and the head, which is new and is trained whole."""
+        config = super().lora(model_args)
+        config.modules_to_save = ["classifier"]
+        return config
+
+    def loss(self) -> None:
+        """The model's own."""
+        return None
+
+    def scores_of_logits(self, rows: Sequence[dict], logits) -> list[dict]:
+        """What the Trainer gathered, as scores of the labels."""
+        return self.encoder.scores(rows, logits)
+
+    def scores(self, trainer: Trainer, rows: Sequence[dict]) -> list[dict]:
+        """The score of each label of each row."""
+        trainer.compute_metrics = None
+        return self.scores_of_logits(rows, trainer.predict(self.encoder.dataset(rows)).predictions)
+
+    def predictions(self, trainer: Trainer, rows: Sequence[dict], scores: Sequence[dict]) -> list[str]:
+        """The label of each row."""
+        return [str(max(of_row, key=of_row.get)) for of_row in scores]
+
+
+def _majority(task: ClozeTask, data: TaskData) -> dict[str, float]:
+    if not (data.labelled and data.train and known_labels(task)):
+        return {}
+    labels = [row[task.label_field] for row in data.evaluation]
+    return {"majority_accuracy": majority_accuracy(labels, data.train_labels)}
+
+
+def _texts(task: ClozeTask, data: TaskData) -> list[dict[str, str]]:
+    """What a new tokenizer is trained on: the rows' texts and the answers of the verbalizer."""
+    rows = data.train or data.evaluation
+    texts = [value for row in rows for value in row.values() if isinstance(value, str)]
+    answers = [text for of_label in task.answers({}).values() for text in of_label] if task.labels else []
+    return [{"text": text} for text in texts + 2 * answers]
+
+
+def _check(model_args: FinetuningModelArguments, data_args: TaskDataArguments) -> None:
+    """What can be known to fail before anything is loaded."""
+    if not data_args.eval_data:
+        raise ValueError("There is nothing to evaluate on: give --eval_data.")
+    if model_args.zero_shot and model_args.method == "classifier":
+        raise ValueError("A classifier's head is new, so it cannot be scored zero-shot. Leave out --zero_shot.")
+    if not model_args.zero_shot and not data_args.train_data:
+        raise ValueError("There is nothing to train on: give --train_data, or --zero_shot.")
+    if model_args.zero_shot and not model_args.model:
+        raise ValueError("--zero_shot scores with a trained model: give --model.")
