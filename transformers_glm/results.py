@@ -9,7 +9,6 @@ from typing import Any
 
 
 TABLE = "results.jsonl"  # beside the folders of the runs
-Metrics = dict[str, str | int | float | bool | None]
 
 
 def write_results(
