@@ -85,15 +85,16 @@ def last_checkpoint(training_args: TrainingArguments) -> str | None:
     return last
 
 
-def save(trainer: Trainer, metrics: dict[str, float]) -> None:
-    """Save model, tokenizer and metrics in `output_dir`: written under another name first, then moved."""
+def save(trainer: Trainer, metrics: dict[str, float] | None = None) -> None:
+    """Save model, tokenizer and metrics, if any, in `output_dir`: written under another name first, then moved."""
     output_dir = Path(trainer.args.output_dir)
     unfinished = output_dir / "unfinished"
     trainer.save_model(str(unfinished))
     if not trainer.is_world_process_zero():
         return
-    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    if metrics is not None:
+        (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     for file in unfinished.iterdir():
         file.replace(output_dir / file.name)
     shutil.rmtree(unfinished)
-    logger.warning("Saved model, tokenizer and metrics.json in %s.", output_dir)
+    logger.warning("Saved model and tokenizer in %s.", output_dir)

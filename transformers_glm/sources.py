@@ -25,6 +25,8 @@ BUILDERS = {
     ".json": "json",
     ".parquet": "parquet",
     ".csv": "csv",
+    ".tokens": "text",  # WikiText
+    ".raw": "text",
 }
 BYTES_CHECKED = 1 << 20  # of each text file, before anything is loaded
 
@@ -69,7 +71,7 @@ def load_documents(source: DocumentSource) -> Documents:
     elif Path(source.path).suffix in BUILDERS or source.path.startswith((".", "/", "~")):
         raise ValueError(f"{source.path} does not exist. Give a file, a folder or the name of a dataset on the Hub.")
     else:
-        documents = _load_from_hub(source)
+        documents = load_from_hub(source)
     documents = _text_column(documents, source)
     if not source.streaming:
         before = len(documents)
@@ -78,6 +80,17 @@ def load_documents(source: DocumentSource) -> Documents:
     if not any(text and text.strip() for text in (row["text"] for row in documents)):
         raise ValueError(f"{source.path} holds no document with text. Check the file, and what a document of it is.")
     return documents
+
+
+def load_from_hub(source: DocumentSource) -> Documents:
+    """The rows of a dataset on the Hub, with all its columns."""
+    try:
+        return load_dataset(source.path, source.name, split=source.split, streaming=source.streaming)
+    except (DatasetNotFoundError, ConnectionError) as error:
+        raise ValueError(
+            f"{source.path} is no file or folder here, and no dataset that the Hub gives us: {error}. Check the name; a "
+            "private dataset needs a login."
+        ) from error
 
 
 def hold_out(documents: Documents, number: int, seed: int = 0) -> tuple[Documents, Documents]:
@@ -97,16 +110,6 @@ def log_dropped(number: int, where: str) -> None:
     """Say how many documents were dropped, if any."""
     if number:
         logger.warning("%s: %d documents without text were dropped.", where, number)
-
-
-def _load_from_hub(source: DocumentSource) -> Documents:
-    try:
-        return load_dataset(source.path, source.name, split=source.split, streaming=source.streaming)
-    except (DatasetNotFoundError, ConnectionError) as error:
-        raise ValueError(
-            f"{source.path} is no file or folder here, and no dataset that the Hub gives us: {error}. Check the name; a "
-            "private dataset needs a login."
-        ) from error
 
 
 def _load_files(source: DocumentSource) -> Documents:
