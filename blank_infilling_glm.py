@@ -2,6 +2,7 @@
 """The layout of autoregressive blank infilling (Du et al., ACL 2022, section 2.1): Part A, then the pieces of Part B."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -110,6 +111,50 @@ def lay_out(part_a: Sequence[int], blanks: Sequence[Blank], *, sop: int, eop: in
         "position_ids": position_ids,
         "block_position_ids": block_position_ids,
     }
+
+
+def lay_out_choices(texts: Sequence[Sequence[int]], *, mask_token_ids: Sequence[int], sop: int) -> dict[str, list]:
+    """
+    One row for texts that begin alike and end differently, the candidates of a multiple-choice question. What they share is
+    Part A, read once; what each has beyond, to its last token, is a piece.
+
+        texts                x1   x2   a    b    E  |  x1   x2   c    E
+        input_ids            x1   x2   [M]  S    a    b    S    c
+        choice_ids           a b E | c E               choice_indices  3 4 5 | 6 7
+
+    The pieces stand on the first blank of what is shared, or, if it has none, on one put after it, the last of
+    `mask_token_ids`. Mask tokens beyond it are dropped: they were appended to each text.
+
+    Args:
+        texts (`Sequence[Sequence[int]]`): ids of each text. A text without a token is no candidate.
+        mask_token_ids (`Sequence[int]`): ids of the tokens that stand for a blank.
+        sop (`int`): id of `<|startofpiece|>`.
+
+    Returns:
+        `dict[str, list]`: as [`lay_out`] without labels, and one list for each text in `choice_ids`, the tokens that are
+        scored, and in `choice_indices`, the place in the row that predicts each.
+    """
+    candidates = [text for text in texts if text]
+    # each text keeps a token to score
+    shared = next(
+        (
+            place
+            for place, tokens in enumerate(zip(*(text[:-1] for text in candidates), strict=False))
+            if len(set(tokens)) > 1
+        ),
+        min((len(text) - 1 for text in candidates), default=0),
+    )
+    part_a = list(candidates[0][:shared]) if candidates else []
+    if not any(token in mask_token_ids for token in part_a):
+        part_a.append(mask_token_ids[-1])
+    position = next(place for place, token in enumerate(part_a) if token in mask_token_ids)
+    choices = [[token for token in text[shared:] if token not in mask_token_ids] for text in texts]
+    # a choice ends with its text's own last token, not with eop
+    row = lay_out(part_a, [Blank(position, choice, choice) for choice in choices if choice], sop=sop, eop=IGNORE)
+    del row["labels"]
+    starts = accumulate(map(len, choices), initial=len(part_a))
+    indices = [[*range(start, start + len(choice))] for start, choice in zip(starts, choices, strict=False)]
+    return {**row, "choice_ids": choices, "choice_indices": indices}
 
 
 def find_blanks(input_ids: torch.Tensor, mask_token_ids: Sequence[int] | None) -> torch.Tensor:

@@ -15,12 +15,12 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 
 
 try:
-    from .blank_infilling_glm import find_blanks
+    from .blank_infilling_glm import find_blanks, lay_out_choices
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
     from .transformer_glm import GLMModel, GLMPreTrainedModel, check_range
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import find_blanks
+    from blank_infilling_glm import find_blanks, lay_out_choices
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
     from transformer_glm import GLMModel, GLMPreTrainedModel, check_range
@@ -323,7 +323,10 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             input_ids (`torch.LongTensor` of shape `(B, T)`):
                 Part A, then the pieces of each choice: one, on the same blank as all others
                 ([`~GLMTokenizer.build_inputs_for_multiple_choice`] makes them), or one for each of several blanks, in which
-                the later ones see the earlier. Choices do not see each other.
+                the later ones see the earlier. Choices do not see each other. Or, of shape `(B, C, T)` and without
+                `choice_ids`, one text for each choice, as `DataCollatorForMultipleChoice` makes them: what the texts of an
+                example share at their beginning is the context, what each has beyond it the choice, see
+                [`lay_out_choices`].
             attention_mask, position_ids, block_position_ids, past_key_values, inputs_embeds, use_cache: See [`GLMModel`].
             document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
                 Where choices have a Part A of their own: tokens of different documents never see each other.
@@ -339,6 +342,9 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             `MultipleChoiceModelOutput`: `logits` (B, C) are the sums of the choices' log-probabilities; `-inf` stands where
             a row has fewer choices than others.
         """
+        if input_ids is not None and input_ids.dim() == 3 and choice_ids is None:
+            row = self._lay_out_texts(input_ids, attention_mask, position_ids, block_position_ids)
+            input_ids, attention_mask, position_ids, block_position_ids, choice_ids, choice_indices = row
         rows = (input_ids if input_ids is not None else inputs_embeds).shape[0]
         choice_ids, choice_indices = self._stack(choice_ids, rows), self._stack(choice_indices, rows)
         outputs = self.glm(
@@ -359,6 +365,35 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         return MultipleChoiceModelOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
+
+    def _lay_out_texts(self, input_ids, attention_mask, position_ids, block_position_ids):
+        """Plain texts (B, C, T) as one row an example: what `forward` takes, in its order."""
+        masks, sop, pad = self.config.mask_token_ids, self.config.decoder_start_token_id, self.config.pad_token_id or 0
+        if position_ids is not None or block_position_ids is not None or not masks or sop is None:
+            raise ValueError(
+                "Plain texts (batch, choices, tokens) are laid out with config.mask_token_ids and "
+                f"config.decoder_start_token_id, here {masks} and {sop}: set both, and leave out positions."
+            )
+        is_token = torch.ones_like(input_ids).bool() if attention_mask is None else attention_mask.bool()
+        examples = [
+            lay_out_choices(
+                [text[kept].tolist() for text, kept in zip(*example, strict=True)], mask_token_ids=masks, sop=sop
+            )
+            for example in zip(input_ids.cpu(), is_token.cpu(), strict=True)
+        ]
+
+        def padded(name, value):
+            rows = [torch.tensor(example[name]) for example in examples]
+            return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value).to(input_ids.device)
+
+        def stacked(name):
+            choices = [[torch.tensor(choice, dtype=torch.long) for choice in example[name]] for example in examples]
+            return self._stack(choices, len(examples)).to(input_ids.device)
+
+        row = [padded("input_ids", pad), padded("position_ids", 0), padded("block_position_ids", 0)]
+        lengths = torch.tensor([len(example["input_ids"]) for example in examples], device=input_ids.device)
+        mask = (torch.arange(row[0].shape[1], device=input_ids.device) < lengths[:, None]).long()
+        return row[0], mask, row[1], row[2], stacked("choice_ids"), stacked("choice_indices")
 
     @staticmethod
     def _check_right_choices(logits, labels):

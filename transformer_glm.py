@@ -171,6 +171,33 @@ class GLMPreTrainedModel(PreTrainedModel):
             init.ones_(module.weight)
             init.zeros_(module.bias)
 
+    def get_position_embeddings(self) -> tuple[nn.Embedding, ...]:
+        """The tables of the first and, unless `block_position_encoding` is off, of the second position."""
+        transformer = self.base_model.transformer
+        if not self.config.block_position_encoding:
+            return (transformer.position_embeddings,)
+        return transformer.position_embeddings, transformer.block_position_embeddings
+
+    @torch.no_grad()
+    def resize_position_embeddings(self, new_num_position_embeddings: int) -> None:
+        """
+        Set `config.max_sequence_length`, in place. Positions that were there keep their vectors, new ones are initialized.
+
+        Args:
+            new_num_position_embeddings (`int`): tokens that Part A, and each piece, may have.
+        """
+        if new_num_position_embeddings < 1:
+            raise ValueError(f"new_num_position_embeddings={new_num_position_embeddings}: it must be at least 1.")
+        added = new_num_position_embeddings - self.config.max_sequence_length
+        self.config.max_sequence_length = new_num_position_embeddings
+        for table in self.get_position_embeddings():
+            old = table.weight
+            new = old.new_empty(len(old) + added, old.shape[1]).normal_(0.0, self.config.initializer_range)
+            kept = min(len(old), len(new))
+            new[:kept] = old[:kept]
+            table.num_embeddings = len(new)
+            table.weight = nn.Parameter(new, requires_grad=old.requires_grad)
+
     def _flash_attn_can_dispatch(self, flash_attn_version: int, is_init_check: bool = False) -> bool:
         raise ValueError(
             f"FlashAttention {flash_attn_version} knows causal and full attention only; GLM's Part A is seen in both "
