@@ -28,7 +28,8 @@ REFUSED = {
     "prefill_chunk_size": "the first chunk of Part A could not see the later ones. Leave it out: GLM reads its prompt in "
     "one step.",
     "token_healing": "it reads the prompt again as text, without mask tokens and sop. Cut the last token off yourself.",
-    "guidance_scale": "the prompt without its condition has no blank to write into. Leave it and negative_prompt_ids out.",
+    "guidance_scale": "the prompt without its condition has no blank to write into. Leave it out.",
+    "negative_prompt_ids": "they belong to guidance_scale, which GLM does not take. Leave them out.",
     "encoder_outputs": "GLM has no encoder. Pass input_ids, and past_key_values to read Part A only once.",
     "document_ids": "packed rows are for training. Generate from one document a row, padded on either side.",
     "decoder_start_token_id": "a piece begins with sop, config.decoder_start_token_id. Leave it out; decoder_input_ids "

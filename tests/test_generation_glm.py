@@ -1,40 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 import torch
-from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SMASK, SOP, make_model
+from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SOP, make_model
 from drawn_rows import blanks_of, padded, part_as, sides
+from generation_rows import MODEL, MODELS, NEVER, PART_AS, cut, prompts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_glm import naive_fill, naive_logits, naive_row
-from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList, StaticCache
-
-
-MODELS = {name: make_model(attn_implementation=name) for name in ("eager", "sdpa")}
-MODEL = MODELS["sdpa"]
-WEIGHTS = MODEL.state_dict()
-NEVER = {MASK, SMASK, GMASK, SOP}
-PART_AS = [[CLS, 11, MASK, 14, EOS], [CLS, 21, 22, SMASK, 24, 25, 26, EOS], [CLS, 31, GMASK]]
+from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList
 
 
 def naive(part_a, steps, pieces=(), blank=None, ends=(EOP, EOS)):
     blank = blanks_of(part_a)[0] if blank is None else blank
-    return naive_fill(WEIGHTS, 4, part_a, list(pieces), blank, sop=SOP, ends=ends, never=NEVER, steps=steps)
-
-
-def prompts(part_as, side="left", extra=0):
-    return {
-        "input_ids": padded(part_as, side, extra, PAD),
-        "attention_mask": padded([[1] * len(row) for row in part_as], side, extra),
-    }
-
-
-def cut(sequences):
-    """Lists of tokens up to the first end."""
-    rows = []
-    for row in sequences.tolist():
-        ends = [index for index, token in enumerate(row) if token in (EOP, EOS)]
-        rows.append(row[: ends[0] + 1] if ends else row)
-    return rows
+    return naive_fill(MODEL.state_dict(), 4, part_a, list(pieces), blank, sop=SOP, ends=ends, never=NEVER, steps=steps)
 
 
 # -------------------------------------------------------------------------------------------------------- greedy decoding
@@ -64,13 +42,6 @@ def test_a_second_piece_sees_the_first_and_stands_on_the_second_blank(part_a, fi
     assert cut(output[:, len(prompt) :]) == [naive(part_a, 4, [(blanks[0], first)], blanks[1])]
 
 
-def test_static_cache_gives_the_same():
-    expected = MODEL.generate(**prompts(PART_AS), max_new_tokens=6)
-    assert (MODEL.generate(**prompts(PART_AS), max_new_tokens=6, cache_implementation="static") == expected).all()
-    cache = StaticCache(config=MODEL.config, max_cache_len=32)
-    assert (MODEL.generate(**prompts(PART_AS), max_new_tokens=6, past_key_values=cache) == expected).all()
-
-
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize(
     "how",
@@ -94,7 +65,7 @@ def test_beams_find_what_a_search_by_hand_finds():
     for _ in range(3):
         candidates = []
         for span, score in beams:
-            logits = naive_logits(WEIGHTS, 4, *naive_row(part_a, [(2, span)], SOP))[-1]
+            logits = naive_logits(MODEL.state_dict(), 4, *naive_row(part_a, [(2, span)], SOP))[-1]
             logits[[*NEVER, EOP, EOS]] = -torch.inf
             log_probabilities = logits.log_softmax(-1)
             candidates += [([*span, token], score + float(log_probabilities[token])) for token in range(99)]
@@ -103,30 +74,6 @@ def test_beams_find_what_a_search_by_hand_finds():
         **prompts([part_a]), num_beams=2, num_return_sequences=2, max_new_tokens=3, suppress_tokens=[EOP, EOS]
     )
     assert output.tolist() == [[SOP, *span] for span, _ in beams]
-
-
-def test_sampling_repeats_with_its_seed_and_rows_differ():
-    outputs = []
-    for _ in range(2):
-        torch.manual_seed(3)
-        outputs.append(
-            MODEL.generate(**prompts(PART_AS[:1]), do_sample=True, num_return_sequences=8, max_new_tokens=6)
-        )
-    assert (outputs[0] == outputs[1]).all()
-    assert outputs[0].shape[0] == 8 and len({tuple(row) for row in outputs[0].tolist()}) > 1
-    assert (outputs[0][:, 0] == SOP).all()
-
-
-@pytest.mark.parametrize(
-    "how", [{"assistant_model": MODELS["eager"]}, {"assistant_model": make_model(seed=1)}, "lookup"]
-)
-@pytest.mark.parametrize("form", ["part A", "with sop"])
-def test_assisted_decoding_is_greedy_decoding(how, form):
-    part_a = [CLS, 11, 12, 13, MASK, 11, 12, 13, EOS]
-    prompt = torch.tensor([part_a if form == "part A" else [*part_a, SOP]])
-    how = {"prompt_lookup_num_tokens": 2} if how == "lookup" else how
-    expected = MODEL.generate(prompt, max_new_tokens=8)
-    assert MODEL.generate(prompt, max_new_tokens=8, **how).tolist() == expected.tolist()
 
 
 # ------------------------------------------------------------------------------------------------- the three kinds of prompt
@@ -322,23 +269,10 @@ def test_blanks_and_sop_are_never_generated(token, how):
     for prompt in (PART_AS[0], [*PART_AS[0], SOP], [CLS, 11]):
         output = MODEL.generate(torch.tensor([prompt]), max_new_tokens=4, logits_processor=prefers, **how)
         new = output[0, 1:] if prompt == PART_AS[0] else output[0, len(prompt) :]
-        assert not NEVER & set(new.tolist())
+        assert not set(NEVER) & set(new.tolist())
 
 
 # ----------------------------------------------------------- Part A alone: what counts tokens and what looks back sees Part B
-
-
-class Recorder:
-    """A streamer that keeps what it is given."""
-
-    def __init__(self):
-        self.received, self.ended = [], False
-
-    def put(self, value):
-        self.received.append(value.tolist())
-
-    def end(self):
-        self.ended = True
 
 
 def test_processors_see_part_b_only():
@@ -352,13 +286,6 @@ def test_processors_see_part_b_only():
     output = MODEL.generate(**prompts(PART_AS[:1]), max_new_tokens=3, logits_processor=LogitsProcessorList([Spy()]))
     assert seen[0] == [[SOP]]
     assert seen[-1] == [output[0, :-1].tolist()]
-
-
-def test_a_streamer_receives_part_b_only():
-    streamer = Recorder()
-    output = MODEL.generate(**prompts(PART_AS[:1]), max_new_tokens=3, streamer=streamer)
-    flat = [token for value in streamer.received for token in (value[0] if isinstance(value[0], list) else value)]
-    assert flat == output[0].tolist() and streamer.ended
 
 
 def test_max_length_counts_part_b_only():
@@ -384,7 +311,7 @@ def test_min_new_tokens_keeps_both_ends_away(how):
 @pytest.mark.parametrize("how", [{"repetition_penalty": 50.0}, {"no_repeat_ngram_size": 1}], ids=str)
 def test_what_forbids_repetition_looks_at_part_b_only(how):
     part_a = PART_AS[0]
-    logits = naive_logits(WEIGHTS, 4, *naive_row(part_a, [(2, [])], SOP))[-1]
+    logits = naive_logits(MODEL.state_dict(), 4, *naive_row(part_a, [(2, [])], SOP))[-1]
     favourite = {
         "sequence_bias": {(11,): float(logits.max() - logits[11]) + 0.1}
     }  # a token of Part A, by a small margin
@@ -394,29 +321,7 @@ def test_what_forbids_repetition_looks_at_part_b_only(how):
     assert whole[0, -1] != 11  # a row with sop is all prompt, as in every causal model
 
 
-@pytest.mark.parametrize("how", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
-@pytest.mark.parametrize("form", ["part A", "with sop"])
-def test_transition_scores_are_the_log_probabilities(how, form):
-    part_a = PART_AS[0]
-    prompt = torch.tensor([part_a if form == "part A" else [*part_a, SOP]])
-    output = MODEL.generate(
-        prompt, max_new_tokens=4, return_dict_in_generate=True, output_logits=True, output_scores=True, **how
-    )
-    scores = MODEL.compute_transition_scores(
-        output.sequences, output.logits, getattr(output, "beam_indices", None), normalize_logits=True
-    )
-    span = cut(output.sequences[:, 1 if form == "part A" else len(part_a) + 1 :])[0]
-    logits = naive_logits(WEIGHTS, 4, *naive_row(part_a, [(2, span[:-1])], SOP))[len(part_a) :]
-    expected = logits.log_softmax(-1)[range(len(span)), span]
-    torch.testing.assert_close(scores[0, : len(span)].double(), expected, rtol=1e-4, atol=1e-4)
-
-
 # ------------------------------------------------------------------------------------------------------------- refused
-
-
-def test_chunked_prefill_is_refused_by_name():
-    with pytest.raises(ValueError, match="prefill_chunk_size=2: the first chunk of Part A could not see"):
-        MODEL.generate(**prompts(PART_AS), max_new_tokens=2, prefill_chunk_size=2)
 
 
 def test_continuous_batching_is_refused_by_name():

@@ -107,6 +107,24 @@ def test_beams_continue_the_beginning_of_a_piece():
     assert cut(together) == [row for output in alone for row in cut(output)]
 
 
+def test_positions_given_for_part_a_hold_for_the_beginning_of_a_piece():
+    moved = torch.tensor([[3, 4, 5, 6, 7]])
+    output = MODEL.generate(
+        torch.tensor(PART_AS[:1]),
+        position_ids=moved,
+        block_position_ids=torch.zeros_like(moved),
+        decoder_input_ids=torch.tensor([[SOP, 41, 42]]),
+        max_new_tokens=4,
+    )
+    expected = MODEL.generate(
+        torch.tensor([[*PART_AS[0], SOP, 41, 42]]),
+        position_ids=torch.tensor([[3, 4, 5, 6, 7, 5, 5, 5]]),
+        block_position_ids=torch.tensor([[0, 0, 0, 0, 0, 1, 2, 3]]),
+        max_new_tokens=4,
+    )
+    assert output.tolist() == expected[:, 5:].tolist()
+
+
 def test_max_length_counts_the_beginning_of_the_piece():
     begun = torch.tensor([[SOP, 41, 42]])
     output = MODEL.generate(**prompts(PART_AS[:1]), decoder_input_ids=begun, max_length=5, suppress_tokens=[EOP, EOS])

@@ -187,6 +187,7 @@ def test_what_transformers_moved_to_the_hub_it_refuses_by_name(how, name):
         ({"prefill_chunk_size": 2}, "prefill_chunk_size=2: the first chunk of Part A could not see the later ones"),
         ({"token_healing": True}, "token_healing=True: it reads the prompt again as text"),
         ({"guidance_scale": 1.5}, "guidance_scale=1.5: the prompt without its condition has no blank"),
+        ({"negative_prompt_ids": torch.zeros(3, 2).long()}, "negative_prompt_ids: they belong to guidance_scale"),
         ({"encoder_outputs": (torch.zeros(3, 8, 32),)}, "encoder_outputs: GLM has no encoder"),
         ({"document_ids": torch.ones(3, 8)}, "document_ids: packed rows are for training"),
         ({"decoder_start_token_id": 5}, "decoder_start_token_id=5: a piece begins with sop"),
