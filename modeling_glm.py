@@ -68,6 +68,9 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
           [`~GLMForConditionalGeneration.prepare_decoder_input_ids_from_labels`]) or `labels`, or both, of shape `(B, S)` are the
           target. The logits cover the target only, `(B, S, V)`. The target is written into the first blank.
 
+        Both take `inputs_embeds` for `input_ids`. Virtual tokens that stand before the embeddings of a text, as PEFT puts them,
+        are part of Part A; labels may count them (as -100) or not.
+
         Args:
             input_ids, attention_mask, position_ids, block_position_ids, document_ids, past_key_values, inputs_embeds, use_cache:
                 See [`GLMModel`].
@@ -82,30 +85,34 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         Raises:
             `ValueError`: labels of another shape; two streams without a blank in a row, or with positions; see [`GLMModel`].
         """
-        two_streams = decoder_input_ids is not None or self._is_two_stream_call(input_ids, block_position_ids, labels)
+        _refuse_decoder_embeddings(kwargs.pop("decoder_inputs_embeds", None))
+        source = inputs_embeds if input_ids is None else input_ids
+        two_streams = decoder_input_ids is not None or self._is_two_stream_call(source, block_position_ids, labels)
         if two_streams:
-            if input_ids is None or position_ids is not None or block_position_ids is not None:
+            one_source = (input_ids is None) != (inputs_embeds is None)
+            if not one_source or position_ids is not None or block_position_ids is not None:
                 raise ValueError(
-                    "decoder_input_ids (two streams) need input_ids and lay Part B out by themselves: leave out position_ids, "
-                    "block_position_ids and inputs_embeds, or pass one row with all of it."
+                    "decoder_input_ids (two streams) need one of input_ids and inputs_embeds and lay Part B out by themselves: "
+                    "leave out position_ids and block_position_ids, or pass one row with all of it."
                 )
             for name, target in (("labels", labels), ("decoder_input_ids", decoder_input_ids)):
-                if target is not None and (target.dim() != 2 or target.shape[0] != input_ids.shape[0]):
+                if target is not None and (target.dim() != 2 or target.shape[0] != source.shape[0]):
                     raise ValueError(
                         f"{name} have shape {tuple(target.shape)}; with two streams a target is (batch, target length), and "
-                        f"input_ids have {input_ids.shape[0]} row(s)."
+                        f"input_ids have {source.shape[0]} row(s)."
                     )
             if decoder_input_ids is None:
                 decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
-            input_ids, attention_mask = self._join_streams(
-                input_ids, attention_mask, decoder_input_ids, decoder_attention_mask
+            joined, attention_mask = self._join_streams(
+                source, attention_mask, decoder_input_ids, decoder_attention_mask
             )
+            input_ids, inputs_embeds = (joined, None) if inputs_embeds is None else (None, joined)
             logits_to_keep = decoder_input_ids.shape[1]
         elif labels is not None:
             logits_to_keep = 0
         if labels is not None:
-            row = input_ids if input_ids is not None else inputs_embeds
-            self._check_labels(labels, decoder_input_ids if two_streams else row)
+            row = decoder_input_ids if two_streams else source
+            labels = self._check_labels(labels, row, has_virtual_tokens=inputs_embeds is not None)
         outputs = self.glm(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -161,20 +168,21 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         first = (labels != -100) & ((labels != -100).long().cumsum(-1) == 1)
         return shifted.masked_fill(first, self.config.decoder_start_token_id)
 
-    def _is_two_stream_call(self, input_ids, block_position_ids, labels):
+    def _is_two_stream_call(self, source, block_position_ids, labels):
         """`labels` beside a Part A without any piece: the target as T5 takes it, whether or not the lengths are equal."""
-        if labels is None or input_ids is None or block_position_ids is not None:
+        if labels is None or source is None or block_position_ids is not None:
             return False
         if self.config.decoder_start_token_id is None or torch.compiler.is_compiling():
             return False
+        input_ids = self.glm._recognize(source) if source.dim() == 3 else source
         if bool((input_ids == self.config.decoder_start_token_id).any()):
             return False
         return input_ids.shape != labels.shape or bool(self._has_blank(input_ids).all())
 
-    def _join_streams(self, input_ids, attention_mask, decoder_input_ids, decoder_attention_mask):
-        """Part A and Part B in one row; what stands before the first sop of Part B is padding."""
+    def _join_streams(self, source, attention_mask, decoder_input_ids, decoder_attention_mask):
+        """Part A (ids or embeddings) and Part B in one row; what stands before the first sop of Part B is padding."""
         if not torch.compiler.is_compiling():
-            has_blank = self._has_blank(input_ids)
+            has_blank = self._has_blank(self.glm._recognize(source) if source.dim() == 3 else source)
             if not bool(has_blank.all()):
                 raise ValueError(
                     f"Row {int((~has_blank).nonzero()[0])} has no blank in Part A to write the target into: it holds none of "
@@ -190,14 +198,17 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         if decoder_attention_mask is not None:
             in_part_b = in_part_b & decoder_attention_mask.bool()
         if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
+            attention_mask = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
         joined_mask = torch.cat([attention_mask, in_part_b.to(attention_mask.dtype)], dim=-1)
-        return torch.cat([input_ids, decoder_input_ids], dim=-1), joined_mask
+        target = self.glm.word_embeddings(decoder_input_ids) if source.dim() == 3 else decoder_input_ids
+        return torch.cat([source, target], dim=1), joined_mask
 
     def _has_blank(self, input_ids):
         return find_blanks(input_ids, self.config.mask_token_ids).any(-1)
 
-    def _check_labels(self, labels, inputs):
+    def _check_labels(self, labels, inputs, has_virtual_tokens):
+        if has_virtual_tokens:
+            labels = _fit_labels(labels, inputs.shape[1])
         check_range(labels.masked_fill(labels == -100, 0), self.config.vocab_size, "labels", "vocabulary (vocab_size)")
         if labels.shape != inputs.shape[:2]:
             raise ValueError(
@@ -205,6 +216,23 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
                 "the logits of a row that holds Part B; for a separate target leave Part B out of input_ids and pass "
                 "decoder_input_ids (DataCollatorForSeq2Seq(tokenizer, model=model) does)."
             )
+        return labels
+
+
+def _fit_labels(labels, length):
+    """Labels of the last `length` places: virtual tokens come first and predict nothing, whether labels count them or not."""
+    missing = length - labels.shape[-1]
+    if labels.dim() != 2 or missing == 0 or bool((labels[:, : max(-missing, 0)] != -100).any()):
+        return labels
+    return nn.functional.pad(labels, (missing, 0), value=-100)
+
+
+def _refuse_decoder_embeddings(decoder_inputs_embeds):
+    if decoder_inputs_embeds is not None:
+        raise ValueError(
+            "decoder_inputs_embeds: GLM is one Transformer, virtual tokens stand in Part A only. Pass decoder_input_ids; for "
+            "PEFT's multitask prompt tuning set num_transformer_submodules=1 in its configuration."
+        )
 
 
 class GLMClassificationHead(nn.Module):
@@ -349,7 +377,9 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         choice_ids, choice_indices = self._stack(choice_ids, rows), self._stack(choice_indices, rows)
         outputs = self.glm(
             input_ids=input_ids,
-            attention_mask=self._mask(attention_mask, block_position_ids, document_ids, choice_indices),
+            attention_mask=self._mask(
+                attention_mask, block_position_ids, document_ids, choice_indices, past_key_values
+            ),
             position_ids=position_ids,
             block_position_ids=block_position_ids,
             past_key_values=past_key_values,
@@ -423,9 +453,10 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         return stacked
 
     @classmethod
-    def _mask(cls, attention_mask, block_position_ids, document_ids, choice_indices):
+    def _mask(cls, attention_mask, block_position_ids, document_ids, choice_indices, past_key_values):
         """
         The mask (B, 1, T, T) of a row whose choices do not see each other; without positions a row has one piece at most.
+        Columns of a cache stand before it and are seen by all.
 
                      x1 [M] S  y1 S  z1
             x1, [M]  1  1  .  .  .  .      Part A
@@ -442,6 +473,8 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         seen = same_choice | (block_position_ids == 0)[:, None, :]
         if document_ids is not None:
             seen = seen & (document_ids[:, :, None] == document_ids[:, None, :]).to(seen.device)
+        if past_key_values is not None:
+            seen = nn.functional.pad(seen, (past_key_values.get_seq_length(), 0), value=True)
         if attention_mask is not None:
             seen = seen & attention_mask.to(seen.device).bool()[:, None, :]
         return seen[:, None]

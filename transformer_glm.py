@@ -9,7 +9,7 @@ from torch.nn.attention.flex_attention import create_block_mask
 from transformers import GenerationConfig
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast
@@ -270,7 +270,8 @@ class GLMModel(GLMPreTrainedModel):
                 0 in Part A; 1, 2, 3, ... in each piece. Derived if omitted.
             document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
                 For packed rows: which document a token belongs to, each one a run of tokens. Documents never see each other.
-            past_key_values (`Cache`, *optional*): keys and values of the tokens before these.
+            past_key_values (`Cache`, *optional*):
+                Keys and values of the tokens before these, seen by all of them. Derived positions count on from there.
             inputs_embeds (`torch.FloatTensor` of shape `(B, T, hidden_size)`, *optional*): in place of `input_ids`.
             use_cache (`bool`, *optional*): whether to return `past_key_values`. Packed rows have none.
 
@@ -282,8 +283,9 @@ class GLMModel(GLMPreTrainedModel):
             raise ValueError("Pass exactly one of input_ids and inputs_embeds.")
         check_position_shapes(position_ids, block_position_ids)
         _check_mask_shape(attention_mask)
+        _check_cache(past_key_values, attention_mask, (inputs_embeds if input_ids is None else input_ids).shape[1])
         if inputs_embeds is None:
-            check_range(input_ids, self.word_embeddings.num_embeddings, "input_ids", "vocabulary (vocab_size)")
+            check_range(input_ids, self.word_embeddings.weight.shape[0], "input_ids", "vocabulary (vocab_size)")
             inputs_embeds = self.word_embeddings(input_ids)
         if document_ids is not None:
             self._check_packed(position_ids, block_position_ids, past_key_values)
@@ -293,6 +295,7 @@ class GLMModel(GLMPreTrainedModel):
         elif use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         if position_ids is None or block_position_ids is None:
+            _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
             derived = self._derive_positions(
                 input_ids, inputs_embeds, attention_mask, block_position_ids, past_key_values
             )
@@ -300,7 +303,7 @@ class GLMModel(GLMPreTrainedModel):
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
         _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
         block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
-        rows = self.transformer.position_embeddings.num_embeddings
+        rows = self.transformer.position_embeddings.weight.shape[0]
         check_range(position_ids, rows, "position_ids", "position table (max_sequence_length)")
         if self.config.block_position_encoding:
             check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length)")
@@ -326,19 +329,25 @@ class GLMModel(GLMPreTrainedModel):
             is_token = attention_mask[:, -length:].to(inputs_embeds.device).bool()
         if input_ids is None:
             input_ids = self._recognize(inputs_embeds)
-        return derive_positions(
+        position_ids, block_position_ids = derive_positions(
             input_ids,
             is_token,
             mask_token_ids=self.config.mask_token_ids,
             sop=self.config.decoder_start_token_id,
             block_position_ids=block_position_ids,
         )
+        if past_key_values is not None:
+            before = past_key_values.get_seq_length()
+            if attention_mask is not None and attention_mask.dim() == 2:
+                before = attention_mask[:, :-length].sum(-1, keepdim=True).long()
+            position_ids = position_ids + before
+        return position_ids, block_position_ids
 
     def _recognize(self, inputs_embeds):
         """The ids of sop and the mask tokens among embeddings that were looked up in the table; -1 for all others."""
         input_ids = torch.full(inputs_embeds.shape[:2], -1, device=inputs_embeds.device)
         for token_id in {self.config.decoder_start_token_id, *(self.config.mask_token_ids or [])} - {None}:
-            # looked up as they were: weights that are offloaded are there only while their module runs
+            # looked up: weights that are offloaded are there only while their module runs, and an adapter may add to them
             embedding = self.word_embeddings(torch.tensor(token_id, device=inputs_embeds.device))
             input_ids = input_ids.masked_fill((inputs_embeds == embedding).all(-1), token_id)
         return input_ids
@@ -435,11 +444,26 @@ def _check_positions_fit(position_ids, block_position_ids, inputs_embeds):
     if length == 0:
         raise ValueError("The rows are empty: give at least one token.")
     for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
-        if positions.shape[1] != length or positions.shape[0] not in (1, rows):
+        if positions is not None and (positions.shape[1] != length or positions.shape[0] not in (1, rows)):
             raise ValueError(
                 f"{name} have shape {tuple(positions.shape)}, the row has {(rows, length)}. Give one position for each "
-                "token of each row."
+                "token of each row. (With PEFT's virtual tokens, import transformers_glm: it lays them out.)"
             )
+
+
+def _check_cache(past_key_values, attention_mask, length):
+    if isinstance(past_key_values, EncoderDecoderCache):
+        raise ValueError(
+            "past_key_values is the cache of an encoder and a decoder, GLM is one Transformer. For PEFT's prefix tuning take "
+            'task_type="CAUSAL_LM"; batches and scripts stay as they are.'
+        )
+    if not isinstance(past_key_values, DynamicCache) or attention_mask is None or attention_mask.dim() != 2:
+        return
+    if attention_mask.shape[1] < past_key_values.get_seq_length() + length:
+        raise ValueError(
+            f"attention_mask has {attention_mask.shape[1]} columns, the cache {past_key_values.get_seq_length()} and the row "
+            f"{length}. Give a mask of both, the cache's columns first."
+        )
 
 
 def _check_mask_shape(attention_mask):

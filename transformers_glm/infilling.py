@@ -164,7 +164,7 @@ class Round:
 
 def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     output = model.generate(
-        rows,
+        input_ids=rows,  # by name: PEFT's models take no other way
         attention_mask=mask,
         past_key_values=cache,
         return_dict_in_generate=True,
@@ -189,6 +189,8 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     # prompt again, beside a cache too
     is_carried = getattr(output, "beam_indices", None) is None and not _is_assisted(config, generate_kwargs)
     carried = output.past_key_values if is_carried else None
+    if carried is not None and carried.get_seq_length() != output.sequences.shape[1] - 1:
+        carried = None  # it holds virtual tokens, which PEFT puts before a prompt without a cache only
     return Round(
         rows=output.sequences,
         inside=inside,

@@ -10,6 +10,7 @@ import sys
 from wrapt import register_post_import_hook
 
 from .old_configs import catch_old_configs, leave_out_remote_tokenizers
+from .peft_support import add_default_targets, support_virtual_tokens
 
 
 # which class each Auto class gives
@@ -72,7 +73,11 @@ def _register_harness(_) -> None:
 
 
 def register() -> None:
-    """Register GLM with the Auto classes and `pipeline`, as soon as each is imported; see `old_configs` for old folders."""
+    """
+    Register GLM with the Auto classes, `pipeline` and PEFT, as soon as each is imported.
+
+    See `old_configs` for old folders and `peft_support` for PEFT.
+    """
     register_post_import_hook(catch_old_configs, "transformers.configuration_utils")
     register_post_import_hook(leave_out_remote_tokenizers, "transformers.models.auto.tokenization_auto")
     register_post_import_hook(_register_config, "transformers.models.auto.configuration_auto")
@@ -82,3 +87,5 @@ def register() -> None:
     register_post_import_hook(_register_pipeline, "transformers.pipelines")
     register_post_import_hook(_register_pipeline, "transformers_glm.pipeline")
     register_post_import_hook(_register_harness, "lm_eval.models")
+    register_post_import_hook(add_default_targets, "peft.utils.constants")
+    register_post_import_hook(support_virtual_tokens, "peft.peft_model")

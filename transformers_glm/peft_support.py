@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What PEFT is told of GLM: the layers that are adapted by default, and where virtual tokens stand."""
+
+from functools import partial
+
+from wrapt import BoundFunctionWrapper, wrap_function_wrapper
+
+
+MODEL_TYPE = "glm_infilling"
+NAMED_OTHERWISE = {"ln_f": "final_layernorm"}
+IN_THE_CACHE = ("PREFIX_TUNING", "CARTRIDGE")  # methods whose virtual tokens are keys and values
+
+
+def add_default_targets(constants) -> None:
+    """Adapt what PEFT adapts in BLOOM, whose layers have the same names: for every method of `peft.utils.constants`."""
+    for name, targets in vars(constants).items():
+        if name.startswith("TRANSFORMERS_MODELS_TO_") and name.endswith("_MODULES_MAPPING") and "bloom" in targets:
+            targets.setdefault(MODEL_TYPE, [NAMED_OTHERWISE.get(target, target) for target in targets["bloom"]])
+
+
+def support_virtual_tokens(peft_model) -> None:
+    """
+    Let prompt tuning, P-tuning and prefix tuning lay rows out as GLM reads them, in `peft.peft_model`.
+
+    PEFT drops the `position_ids` of a row that it puts virtual tokens into, as other models count them from the tokens; those
+    of shuffled pieces cannot be counted. And it takes a `SEQ_2_SEQ_LM` for an encoder with virtual tokens of its own and a
+    decoder with others; GLM is one Transformer, which it calls rightly as a `CAUSAL_LM`.
+    """
+    if isinstance(peft_model.PeftModel._setup_prompt_encoder, BoundFunctionWrapper):
+        return  # a reload of this package
+    # PEFT before 0.20 has no such method: there the model refuses rows that lost one of their positions
+    if "_adjust_prompt_learning_kwargs" in vars(peft_model.PeftModel):
+        wrap_function_wrapper(peft_model, "PeftModel._adjust_prompt_learning_kwargs", _adjust)
+    wrap_function_wrapper(peft_model, "PeftModel._setup_prompt_encoder", _set_up_one_transformer)
+    for name in ("forward", "generate", "prepare_inputs_for_generation"):
+        as_causal = vars(peft_model.PeftModelForCausalLM)[name]
+        wrap_function_wrapper(peft_model, f"PeftModelForSeq2SeqLM.{name}", partial(_call_as_causal, as_causal))
+
+
+def _is_glm(model):
+    return model.base_model.config.model_type == MODEL_TYPE
+
+
+def _set_up_one_transformer(set_up, model, args, kwargs):
+    config = model.peft_config[args[0]]
+    if _is_glm(model) and config.num_transformer_submodules is None:
+        config.num_transformer_submodules = 1
+    return set_up(*args, **kwargs)
+
+
+def _call_as_causal(as_causal, method, model, args, kwargs):
+    if _is_glm(model) and model.active_peft_config.is_prompt_learning:
+        return as_causal(model, *args, **kwargs)
+    return method(*args, **kwargs)
+
+
+def _adjust(adjust, model, args, kwargs):
+    """
+    Virtual tokens are the first tokens of Part A: they take positions 0, ..., n - 1, in the row or in the cache.
+
+        row                      x1   [M]  S    x2
+        position_ids             0    1    1    1
+        block_position_ids       0    0    1    2
+        with two virtual tokens  v1   v2   x1   [M]  S    x2
+        position_ids             0    1    2    3    3    3
+        block_position_ids       0    0    0    0    1    2
+    """
+    if not _is_glm(model):
+        return adjust(*args, **kwargs)
+    (peft_config,), inputs = args, kwargs["kwargs"]
+    count, cache = peft_config.num_virtual_tokens, inputs.get("past_key_values")
+    _check(count, model.base_model.config.max_sequence_length, inputs)
+    position_ids = inputs.pop("position_ids", None)
+    adjust(*args, **kwargs)
+    if position_ids is not None:
+        inputs["position_ids"] = position_ids + count
+    if peft_config.peft_type not in IN_THE_CACHE and (cache is None or cache.get_seq_length() == 0):
+        _lay_out_virtual_tokens(inputs, count)
+
+
+def _lay_out_virtual_tokens(inputs, count):
+    """Columns of tokens that PEFT puts before the row."""
+    # imported here: this module is imported with the package, which does not wait for torch
+    from torch import arange
+    from torch.nn.functional import pad
+
+    if (position_ids := inputs.get("position_ids")) is not None:
+        inputs["position_ids"] = pad(position_ids, (count, 0))
+        inputs["position_ids"][:, :count] = arange(count, device=position_ids.device)
+    if (block_position_ids := inputs.get("block_position_ids")) is not None:
+        inputs["block_position_ids"] = pad(block_position_ids, (count, 0))
+    if (choice_indices := inputs.get("choice_indices")) is not None:
+        inputs["choice_indices"] = _shift(choice_indices, count)
+
+
+def _shift(indices, count):
+    return [_shift(one, count) for one in indices] if isinstance(indices, list) else indices + count
+
+
+def _check(count, max_sequence_length, inputs):
+    if count > max_sequence_length:
+        raise ValueError(
+            f"num_virtual_tokens={count}, but the model's positions end at {max_sequence_length} (max_sequence_length). Take "
+            "fewer: they and Part A share the positions."
+        )
+    if inputs.get("document_ids") is not None:
+        raise ValueError(
+            "Packed rows (document_ids) have no place for virtual tokens before each document: use a collator without packing."
+        )
