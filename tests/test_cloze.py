@@ -54,7 +54,9 @@ def naive_scores(task, model, tokenizer, row):
     return found
 
 
-@pytest.mark.parametrize("task", [TASK, TWO_BLANKS, OWN], ids=["one blank", "two blanks", "a question for each candidate"])
+@pytest.mark.parametrize(
+    "task", [TASK, TWO_BLANKS, OWN], ids=["one blank", "two blanks", "a question for each candidate"]
+)
 @pytest.mark.parametrize("with_eop", [False, True])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_scores_are_those_of_the_naive_twin(text_model, tokenizer, task, side, with_eop, monkeypatch):
@@ -180,7 +182,11 @@ def test_characters_of_several_tokens_go_whole(tokenizer):
         (ClozeTask("[MASK]", candidates="c"), {"c": []}, "Row 0: The candidates {} are empty"),
         (ClozeTask("[MASK]", candidates="c"), {"c": "a b"}, "Row 0: The field 'c' must hold a list"),
         (ClozeTask("[MASK]", candidates="c"), {"c": ["a", "a"]}, "Row 0: The candidates 0 and 1 are both"),
-        (ClozeTask("[MASK]", candidates="c"), {"c": ["a", "b"], "label": 2}, "Row 0: The label 2 is not among .*'0', '1'"),
+        (
+            ClozeTask("[MASK]", candidates="c"),
+            {"c": ["a", "b"], "label": 2},
+            "Row 0: The label 2 is not among .*'0', '1'",
+        ),
         (
             ClozeTask("[MASK]", candidates="c", label_is="text"),
             {"c": ["Ada", "Grace"], "label": "Bob"},
@@ -217,7 +223,9 @@ def test_unexpected_verbalizers_are_refused_by_name(verbalizer, settings, words,
 def test_answers_that_a_vocabulary_cannot_write_or_tell_apart_are_refused(tokenizer, monkeypatch):
     written = {"?": [tokenizer.unk_token_id], "Yes": [50], "yes": [50], "": []}
     monkeypatch.setattr(
-        type(tokenizer), "__call__", lambda self, texts, **_: {"input_ids": [written[text.strip("_")] for text in texts]}
+        type(tokenizer),
+        "__call__",
+        lambda self, texts, **_: {"input_ids": [written[text.strip("_")] for text in texts]},
     )
     for verbalizer, words in (
         ({"x": "Yes", "y": "?"}, "of label 'y' has unknown tokens"),
@@ -226,6 +234,12 @@ def test_answers_that_a_vocabulary_cannot_write_or_tell_apart_are_refused(tokeni
     ):
         with pytest.raises(ValueError, match=words):
             ClozeEncoder(ClozeTask("[MASK]", verbalizer), tokenizer, 128)
+
+
+def test_a_row_has_the_room_of_the_task_or_the_model(tokenizer, caplog):
+    for of_task, of_model, room in ((None, 64, 64), (32, 64, 32), (64, 32, 32)):
+        assert ClozeEncoder(replace(TASK, max_length=of_task), tokenizer, of_model).max_length == room
+    assert "max_length is 32, what the model has, not 64" in caplog.text
 
 
 @pytest.mark.parametrize(

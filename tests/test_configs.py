@@ -8,8 +8,11 @@ import yaml
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from transformers_glm.arguments import parse_arguments
+from transformers_glm.cloze_arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments
+from transformers_glm.cloze_arguments import TrainingArguments as FinetuningArguments
 from transformers_glm.objectives import ObjectiveSettings
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+from transformers_glm.tasks import load_task, task_names
 
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -91,3 +94,30 @@ def test_hyperparameters_are_the_published_ones(name, tmp_path):
     assert [rate(warmup), rate((warmup + end) // 2), rate(end), rate(steps)] == pytest.approx(
         [1.0, (1 + ratio) / 2, ratio, ratio]
     )
+
+
+# epochs of GLM-Large and batch of the paper's runs on SuperGLUE
+EPOCHS = {
+    "copa": (50, 16),
+    "wsc": (50, 16),
+    "rte": (50, 16),
+    "wic": (30, 16),
+    "cb": (50, 16),
+    "multirc": (15, 64),
+    "boolq": (20, 16),
+    "record": (5, 64),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in task_names() if name != "intents"])
+def test_every_task_has_a_config(name):
+    path = next(path for path in CONFIGS if path.stem == f"cloze_{name}")
+    dataclasses = (FinetuningModelArguments, TaskArguments, TaskDataArguments, FinetuningArguments)
+    _, task_args, data_args, args = parse_arguments(dataclasses, [str(path), "--use_cpu"])
+    assert task_args.load() == load_task(name)
+    assert data_args.train_data != data_args.eval_data
+    assert args.output_dir == f"output/{path.stem}"
+    if name in EPOCHS:
+        settings = (args.learning_rate, args.weight_decay, args.warmup_steps, args.lr_scheduler_type)
+        assert settings == (1e-5, 0.1, 0.1, "linear")
+        assert (args.num_train_epochs, args.per_device_train_batch_size) == EPOCHS[name]

@@ -86,7 +86,9 @@ def test_columns_and_labels_are_named_by_the_user():
 
 def test_labels_that_the_task_does_not_know_are_refused_with_their_rows():
     made = task_rows(TASK, table(*({"text": "a", "label": label} for label in (1, 0, 2, 2, 3))), training=True)
-    words = r"labels that the task cloze has no answer for: '2' \(2 rows, the first is row 2\), '3' \(1 rows, .* row 4\)"
+    words = (
+        r"labels that the task cloze has no answer for: '2' \(2 rows, the first is row 2\), '3' \(1 rows, .* row 4\)"
+    )
     with pytest.raises(ValueError, match=words):
         check_labels(TASK, made, "training data", required=True)
 

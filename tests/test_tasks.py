@@ -29,7 +29,12 @@ WSC = {
 RECORD = {
     "passage": {
         "text": "Chelsea beat Olimpija.\n@highlight\nKurt Zouma scored for Chelsea",
-        "entities": [{"start": 0, "end": 6}, {"start": 13, "end": 20}, {"start": 34, "end": 43}, {"start": 56, "end": 62}],
+        "entities": [
+            {"start": 0, "end": 6},
+            {"start": 13, "end": 20},
+            {"start": 34, "end": 43},
+            {"start": 56, "end": 62},
+        ],
     },
     "qas": [{"query": "He said @placeholder made it difficult.", "answers": [{"text": "Olimpija"}], "idx": 11}],
     "idx": 2,
@@ -240,7 +245,9 @@ def test_copa_trains_on_both_orders():
     task = load_task("copa")
     first, swapped = prepared(task, COPA, training=True)
     assert (first["label"], swapped["label"]) == (0, 1)
-    assert task.question(swapped) == '"the grass was cut" or "the sun was rising"? My body cast a shadow because [MASK].'
+    assert (
+        task.question(swapped) == '"the grass was cut" or "the sun was rising"? My body cast a shadow because [MASK].'
+    )
     assert task.right_answer(swapped) == 1
     assert list(task.answers(swapped).values())[1] == [" the sun was rising"]
     second = load_task("copa", 2)
@@ -371,7 +378,10 @@ def test_every_real_label_has_an_answer():
     from transformers_glm.tables import TableSource, load_table
 
     files = {
-        **{name.lower(): f"superglue/{name}/val.jsonl" for name in ("CB", "RTE", "WSC", "WiC", "BoolQ", "COPA", "MultiRC")},
+        **{
+            name.lower(): f"superglue/{name}/val.jsonl"
+            for name in ("CB", "RTE", "WSC", "WiC", "BoolQ", "COPA", "MultiRC")
+        },
         "record": "fewglue/ReCoRD/dev32.jsonl",
         "sst2": "cls/sst2/dev.tsv",
         "banking77": "cls/banking77/test.csv",

@@ -13,7 +13,7 @@ from blank_infilling_glm import IGNORE
 
 from .cloze import ClozeTask, Row, label_key
 from .cloze_data import known_labels
-from .cloze_rows import ROW_NUMBER, naming_row
+from .cloze_rows import ROW_NUMBER, naming_row, room_of
 from .patterns import Shortener, write
 
 
@@ -37,7 +37,7 @@ class ClassifierEncoder:
             raise ValueError("The pattern is a function: say in `texts` what the classifier reads.")
         self.task = task
         self.tokenizer = tokenizer
-        self.max_length = min(task.max_length or max_length, max_length)
+        self.max_length = room_of(task, max_length)
         self.labels = known_labels(task)
         self.patterns = list(task.texts or _default_texts(task))
         if len(self.patterns) > 2:
@@ -80,8 +80,11 @@ class ClassifierEncoder:
         return [{label: next(odds) for label in self.task.texts_of(row)} for row in rows]
 
     def _encode(self, row: Row, label: int) -> dict[str, Any]:
-        row = self.shortener.fit(row, lambda row: len(self._tokens(row)), self.max_length)
-        return {"input_ids": self._tokens(row), "labels": label}
+        tokens = self._tokens(row)
+        if len(tokens) > self.max_length:
+            row = self.shortener.fit(row, lambda row: len(self._tokens(row)), self.max_length)
+            tokens = self._tokens(row)
+        return {"input_ids": tokens, "labels": label}
 
     def _tokens(self, row: Row) -> list[int]:
         return self.tokenizer(*(write(pattern, row) for pattern in self.patterns))["input_ids"]

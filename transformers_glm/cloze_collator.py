@@ -104,8 +104,10 @@ class DataCollatorForCloze:
 def _fill(rows: list[list[list[int]]]) -> torch.Tensor:
     """Nested lists as one tensor (B, C, L), filled up with -100."""
     most, longest = max(map(len, rows)), max(len(choice) for row in rows for choice in row)
-    filled = torch.full((len(rows), most, longest), IGNORE)
-    for index, row in enumerate(rows):
-        for number, choice in enumerate(row):
-            filled[index, number, : len(choice)] = torch.tensor(choice)
-    return filled
+    nothing = [IGNORE] * longest
+    return torch.tensor(
+        [
+            [choice + nothing[len(choice) :] for choice in row] + [nothing for _ in range(most - len(row))]
+            for row in rows
+        ]
+    )

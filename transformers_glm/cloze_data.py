@@ -39,9 +39,9 @@ def task_rows(
         raise ValueError(f"There is no column {', '.join(absent)}. The columns: {', '.join(table.column_names)}.")
     renamed = _Labels(task, table, columns.get(task.label_field, task.label_field), label_map)
     rows = []
-    for number in range(len(table)) if numbers is None else numbers:
+    numbers = range(len(table)) if numbers is None else numbers
+    for number, raw in zip(numbers, table.select(numbers), strict=True):
         with naming_row(number):
-            raw = table[number]
             row = raw | {field: raw[column] for field, column in columns.items()}
             row = renamed(row) if task.label_field in row else row
             for made in _prepared(task, row, training):

@@ -18,6 +18,7 @@ from .patterns import Shortener, fields_of
 
 logger = logging.getLogger(__name__)
 
+CHUNK = 1000  # rows that are tokenized together
 ROW_NUMBER = "row_number"  # of a prepared row: which row of the file it comes from
 Spans = list[list[int]]  # the tokens of a candidate, of each blank
 
@@ -31,6 +32,13 @@ def naming_row(number: int) -> Iterator[None]:
         raise ValueError(f"Row {number}: {error}") from error
 
 
+def room_of(task: ClozeTask, max_length: int) -> int:
+    """How many tokens a row may have: as many as the task says, and as the model has positions."""
+    if task.max_length is not None and task.max_length > max_length:
+        logger.warning("%s: max_length is %d, what the model has, not %d.", task.name, max_length, task.max_length)
+    return min(task.max_length or max_length, max_length)
+
+
 class ClozeEncoder:
     """
     Turns rows of a task into tokens, for [`DataCollatorForCloze`].
@@ -38,7 +46,9 @@ class ClozeEncoder:
     Args:
         task (`ClozeTask`): the task.
         tokenizer ([`GLMTokenizer`]): the tokenizer.
-        max_length (`int`): Part A with the pieces of the longest candidate; longer rows are shortened.
+        max_length (`int`):
+            The model's length. Part A with the pieces of the longest candidate has this, or the task's `max_length` if that
+            is less; longer rows are shortened.
 
     Raises:
         `ValueError`: the verbalizer's answers are empty, unknown or special tokens, equal, or too many tokens; names them.
@@ -47,9 +57,7 @@ class ClozeEncoder:
     def __init__(self, task: ClozeTask, tokenizer: PreTrainedTokenizerBase, max_length: int):
         self.task = task
         self.tokenizer = tokenizer
-        self.max_length = task.max_length or max_length
-        if self.max_length > max_length:
-            raise ValueError(f"max_length={self.max_length} is more than the model's {max_length} positions.")
+        self.max_length = room_of(task, max_length)
         self.shortener = Shortener(tokenizer, task.fields if task.shorten is None else task.shorten)
         self.unknown = 0  # rows with candidates that the vocabulary cannot write
         self._fixed = None
@@ -65,9 +73,8 @@ class ClozeEncoder:
         What was cut is logged.
         """
         encoded = []
-        for number, row in enumerate(rows):
-            with naming_row(row.get(ROW_NUMBER, number)):
-                encoded.append(self(row))
+        for start in range(0, len(rows), CHUNK):
+            encoded += self._encode(rows[start : start + CHUNK], start)
         if report := self.shortener.report(len(rows)):
             logger.warning("%s: %s", self.task.name, report)
         if self.unknown:
@@ -76,11 +83,28 @@ class ClozeEncoder:
 
     def __call__(self, row: Row) -> dict[str, Any]:
         """One row: Part A, the tokens of each candidate (C, blanks, L) as nested lists, and which candidate is right."""
+        return self._encode([row], 0)[0]
+
+    def _encode(self, rows: Sequence[Row], start: int) -> list[dict[str, Any]]:
+        """Rows that are tokenized together, which is several times as fast."""
+        texts = []
+        for number, row in enumerate(rows, start=start):
+            with naming_row(row.get(ROW_NUMBER, number)):
+                texts.append(self._texts(row))
+        tokens = iter(self.tokenizer([text for of_row in texts for text in of_row])["input_ids"])
+        encoded = []
+        for number, (row, of_row) in enumerate(zip(rows, texts, strict=True), start=start):
+            with naming_row(row.get(ROW_NUMBER, number)):
+                encoded.append(self._encode_row(row, [next(tokens) for _ in of_row]))
+        return encoded
+
+    def _encode_row(self, row: Row, questions: list[list[int]]) -> dict[str, Any]:
         choices = self._fixed or self._of_row(row)
         right = self.task.right_answer(row)
         longest = max(map(self._length, choices.values()))
-        row = self.shortener.fit(row, lambda row: longest + max(map(len, self._questions(row))), self.max_length)
-        questions = self._questions(row)
+        if longest + max(map(len, questions)) > self.max_length:
+            row = self.shortener.fit(row, lambda row: longest + max(map(len, self._questions(row))), self.max_length)
+            questions = self._questions(row)
         self._check_blanks(questions, choices)
         encoded = {"input_ids": [token for question in questions for token in question]}
         if self.task.asks_each_candidate:
@@ -90,13 +114,15 @@ class ClozeEncoder:
     def _length(self, spans: Spans) -> int:
         return sum(len(span) + 1 for span in spans) - (not self.task.scoring.with_eop)
 
-    def _questions(self, row: Row) -> Spans:
+    def _texts(self, row: Row) -> list[str]:
         if not self.task.asks_each_candidate:
-            return [self.tokenizer(self.task.question(row))["input_ids"]]
-        texts = [self.task.question(row, candidate) for (candidate,) in self.task.texts_of(row).values()]
-        return self.tokenizer(texts)["input_ids"]
+            return [self.task.question(row)]
+        return [self.task.question(row, candidate) for (candidate,) in self.task.texts_of(row).values()]
 
-    def _check_blanks(self, questions: Spans, choices: Mapping[Any, Spans]) -> None:
+    def _questions(self, row: Row) -> list[list[int]]:
+        return self.tokenizer(self._texts(row))["input_ids"]
+
+    def _check_blanks(self, questions: list[list[int]], choices: Mapping[Any, Spans]) -> None:
         masks = set(self.tokenizer.mask_token_ids)
         blanks = {sum(token in masks for token in question) for question in questions}
         for label, spans in choices.items():

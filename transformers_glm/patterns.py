@@ -74,6 +74,7 @@ class Shortener:
         self.fields = list(fields)
         self.rows = 0
         self.tokens = Counter()
+        self._known: dict[str, list[int]] = {}  # the last texts: neighbouring rows often share a passage
 
     def fit(self, row: Mapping[str, Any], length_of: Callable[[Mapping[str, Any]], int], room: int) -> dict[str, Any]:
         """
@@ -108,11 +109,20 @@ class Shortener:
                 row[field] = row[field][: starts[field][number]].rstrip()
 
     def _starts(self, text: str) -> list[int]:
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return [start for start, _ in encoded["offset_mapping"]]
+        if text not in self._known:
+            encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            self._known = {
+                **dict(list(self._known.items())[-3:]),
+                text: [start for start, _ in encoded["offset_mapping"]],
+            }
+        return self._known[text]
 
     def report(self, rows: int) -> str | None:
         """What was cut of so many rows since the last report, in words; None where nothing was."""
         cut = ", ".join(f"{number:,} tokens of {field!r}" for field, number in self.tokens.items())
         shortened, self.rows, self.tokens = self.rows, 0, Counter()
-        return f"{shortened:,} of {rows:,} rows were too long and lost {cut}. The blanks were kept." if shortened else None
+        return (
+            f"{shortened:,} of {rows:,} rows were too long and lost {cut}. The blanks were kept."
+            if shortened
+            else None
+        )

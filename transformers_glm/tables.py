@@ -111,4 +111,6 @@ def _check_lines(lines: Iterable[list[str]], names: list[str]) -> None:
     full = (fields for fields in lines if fields)
     for number, fields in enumerate(full):
         if len(fields) != len(names):
-            raise ValueError(f"row {number} has {len(fields)} fields, and the columns are {', '.join(names)}: {fields}")
+            raise ValueError(
+                f"row {number} has {len(fields)} fields, and the columns are {', '.join(names)}: {fields}"
+            )

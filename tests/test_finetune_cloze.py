@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from test_scripts import script
+from transformers import (
+    AutoModelForMultipleChoice,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+
+from transformers_glm.tasks import load_task
+
+
+SIZES = '{"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "max_sequence_length": 128}'
+ANYWHERE = ("--config", SIZES, "--vocab_size", "300", "--use_cpu", "--disable_tqdm", "True", "--save_strategy", "no")
+WORDS = {"1": ["good", "fine", "a charming film"], "0": ["bad", "dull", "a tedious film"]}
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    """Two tsv files of reviews, whose words tell what they are."""
+    rng = random.Random(0)
+    for name, number in (("train", 48), ("dev", 20)):
+        labels = [str(index % 2) for index in range(number)]
+        lines = [f"it is {rng.choice(WORDS[label])} , number {rng.randrange(99)}\t{label}" for label in labels]
+        (tmp_path / f"{name}.tsv").write_text("sentence\tlabel\n" + "\n".join(lines) + "\n")
+    return ("--task", "sst2", "--train_data", str(tmp_path / "train.tsv"), "--eval_data", str(tmp_path / "dev.tsv"))
+
+
+def run(output_dir, *flags):
+    return script("finetune_cloze").main([*flags, *ANYWHERE, "--output_dir", str(output_dir)])
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("method", ["cloze", "classifier"])
+def test_a_run_leaves_metrics_predictions_a_line_in_the_table_and_the_model(method, reviews, tmp_path):
+    flags = (*reviews, "--method", method, "--max_steps", "2", "--train_rows", "32", "--seed", "5")
+    metrics = run(tmp_path / "runs" / "one", *flags, "--eval_strategy", "steps", "--eval_steps", "1")
+    folder = tmp_path / "runs" / "one"
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    expected = {"task": "sst2", "method": method, "model": "new", "seed": 5, "train_rows": 32, "eval_rows": 20}
+    assert metrics.items() >= expected.items() and metrics["majority_accuracy"] == 0.5
+    assert metrics["command"].startswith("python scripts/finetune_cloze.py --task sst2 --train_data")
+    assert read_lines(tmp_path / "runs" / "results.jsonl") == [{"output_dir": "one", **metrics}]
+    lines = read_lines(folder / "predictions.jsonl")
+    assert [line["id"] for line in lines] == list(range(20))
+    assert sum(line["prediction"] == line["label"] for line in lines) / 20 == pytest.approx(metrics["accuracy"])
+    assert all(line["prediction"] == max(line["scores"], key=line["scores"].get) for line in lines)
+    auto = AutoModelForMultipleChoice if method == "cloze" else AutoModelForSequenceClassification
+    model, tokenizer = auto.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    assert model.num_parameters() == metrics["parameters"]
+    row = {"sentence": (tmp_path / "dev.tsv").read_text().splitlines()[1].split("\t")[0]}
+    if method == "cloze":
+        scores = {str(label): score for label, score in load_task("sst2").scores(model, tokenizer, [row])[0].items()}
+        generating = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+        assert load_task("sst2").scores(generating, tokenizer, [row])[0] == pytest.approx(
+            {1: scores["1"], 0: scores["0"]}
+        )
+    else:
+        logits = model(**tokenizer(row["sentence"], return_tensors="pt")).logits.log_softmax(-1)[0].tolist()
+        scores = {model.config.id2label[index]: score for index, score in enumerate(logits)}
+    assert lines[0]["scores"] == pytest.approx(scores, abs=1e-4)
+
+
+def test_zero_shot_scores_a_model_as_it_is(reviews, tmp_path):
+    run(tmp_path / "first", *reviews, "--max_steps", "1")
+    model = str(tmp_path / "first")
+    zero = ("--zero_shot", "--model", model)
+    metrics = run(tmp_path / "zero", *reviews, *zero, "--calibration", "contextual", "--length_normalization", "True")
+    assert (metrics["train_rows"], metrics["zero_shot"], metrics["trained_parameters"]) == (0, True, 0)
+    assert sorted(path.name for path in (tmp_path / "zero").iterdir()) == ["metrics.json", "predictions.jsonl"]
+    task = load_task("sst2", calibration="contextual", length_normalization=True)
+    sentences = [line.split("\t")[0] for line in (tmp_path / "dev.tsv").read_text().splitlines()[1:]]
+    loaded = AutoModelForMultipleChoice.from_pretrained(model).eval()
+    scores = task.scores(loaded, AutoTokenizer.from_pretrained(model), [{"sentence": one} for one in sentences])
+    lines = read_lines(tmp_path / "zero" / "predictions.jsonl")
+    for of_row, line in zip(scores, lines, strict=True):
+        assert line["scores"] == pytest.approx({str(label): score for label, score in of_row.items()}, abs=1e-4)
+
+
+@pytest.mark.parametrize("method", ["cloze", "classifier"])
+def test_lora_trains_adapters_only(method, reviews, tmp_path):
+    run(tmp_path / "base", *reviews, "--max_steps", "1")
+    flags = (*reviews, "--model", str(tmp_path / "base"), "--method", method, "--max_steps", "2", "--use_peft")
+    metrics = run(tmp_path / "lora", *flags, "--learning_rate", "1e-2", "--lora_r", "4")
+    adapters = 2 * 4 * (32 + 3 * 32)
+    head = 32 * 32 + 32 + 2 * 32 + 2 if method == "classifier" else 0
+    assert metrics["trained_parameters"] == adapters + head and metrics["use_peft"]
+    assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
+    if method == "cloze":
+        base = AutoModelForMultipleChoice.from_pretrained(tmp_path / "base")
+        model = PeftModel.from_pretrained(base, tmp_path / "lora").eval()
+        row = {"sentence": (tmp_path / "dev.tsv").read_text().splitlines()[1].split("\t")[0]}
+        scores = load_task("sst2").scores(model, AutoTokenizer.from_pretrained(tmp_path / "base"), [row])[0]
+        line = read_lines(tmp_path / "lora" / "predictions.jsonl")[0]
+        assert line["scores"] == pytest.approx({str(label): score for label, score in scores.items()}, abs=1e-4)
+
+
+def test_data_of_another_form_takes_options_alone(tmp_path):
+    rows = [
+        {"query": f"my {word} is lost", "wanted": f"lost_{word}"}
+        for word in ("card", "phone", "pin")
+        for _ in range(8)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"data": rows}))
+    flags = ("--task", "intents", "--train_data", str(tmp_path / "a.json"), "--eval_data", str(tmp_path / "a.json"))
+    flags += ("--json_field", "data", "--columns", '{"text": "query", "category": "wanted"}', "--rows_per_label", "2")
+    metrics = run(tmp_path / "run", *flags, "--pattern", "{text}: [MASK]!", "--max_steps", "1")
+    assert metrics["train_rows"] == 6 and metrics["pattern"] == "{text}: [MASK]!"
+    line = read_lines(tmp_path / "run" / "predictions.jsonl")[0]
+    assert set(line["scores"]) == {"lost_card", "lost_phone", "lost_pin"} and line["label"] == "lost_card"
+
+    (tmp_path / "b.csv").write_text("pos|it is good\nneg|it is bad\n" * 4)
+    flags = ("--task", "sst2", "--train_data", str(tmp_path / "b.csv"), "--eval_data", str(tmp_path / "b.csv"))
+    flags += (
+        "--delimiter",
+        "|",
+        "--column_names",
+        "mood",
+        "review",
+        "--columns",
+        '{"sentence": "review", "label": "mood"}',
+    )
+    metrics = run(tmp_path / "mapped", *flags, "--label_map", '{"pos": "1", "neg": "0"}', "--max_steps", "1")
+    assert metrics["eval_rows"] == 8
+    verbalizer = '{"pos": " good", "neg": " bad"}'
+    metrics = run(tmp_path / "own", *flags, "--verbalizer", verbalizer, "--metrics", "f1", "--max_steps", "1")
+    assert "f1" in metrics and "accuracy" not in metrics
+    assert set(read_lines(tmp_path / "own" / "predictions.jsonl")[0]["scores"]) == {"pos", "neg"}
+
+
+def test_rows_without_labels_get_predictions_and_no_metrics(reviews, tmp_path):
+    (tmp_path / "dev.tsv").write_text("sentence\nit is good\nit is bad\n")
+    metrics = run(tmp_path / "run", *reviews, "--max_steps", "1")
+    assert "accuracy" not in metrics and metrics["eval_rows"] == 2
+    assert [line["label"] for line in read_lines(tmp_path / "run" / "predictions.jsonl")] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--zero_shot",), "give --model"),
+        (("--zero_shot", "--method", "classifier", "--model", "x"), "cannot be scored zero-shot"),
+        (("--label_field", "mood"), "Row 0 of the training data has no label .*'mood'"),
+        (("--columns", '{"sentence": "text"}'), "no column text"),
+        (("--train_rows", "4", "--rows_per_label", "2"), "exclude each other"),
+        (("--label_map", '{"1": "good"}'), "labels that the task sst2 has no answer for: 'good'"),
+        (("--pattern", "{sentence}"), "Row 0: The question has 0 blanks"),
+        (("--weights", "[1]"), "must be a JSON object"),
+        (("--eval_data", "nowhere.tsv"), "nowhere.tsv is no file"),
+    ],
+)
+def test_bad_settings_are_refused_before_training(flags, words, reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers_glm.cloze_finetuning.train_from_checkpoint", lambda trainer: 1 / 0)
+    with pytest.raises(ValueError, match=words):
+        run(tmp_path / "run", *reviews, *flags)
+
+
+NESTED = {
+    "copa": {
+        "premise": "It rains.",
+        "choice1": "I am wet.",
+        "choice2": "I sing.",
+        "question": "effect",
+        "label": 0,
+        "idx": 0,
+    },
+    "wsc": {
+        "text": "Ada met Bob and he sang.",
+        "target": {"span1_text": "Bob", "span1_index": 2, "span2_text": "he", "span2_index": 4},
+        "candidates": ["Ada", "the park"],
+        "label": True,
+        "idx": 0,
+    },
+    "record": {
+        "passage": {"text": "Ada met Bob.", "entities": [{"start": 0, "end": 2}, {"start": 8, "end": 10}]},
+        "qas": [{"query": "@placeholder met him.", "answers": [{"text": "Ada"}], "idx": 0}],
+        "idx": 0,
+    },
+    "multirc": {
+        "passage": {
+            "text": "Ada met Bob.",
+            "questions": [
+                {"question": "Who?", "idx": 0, "answers": [{"text": "Ada", "idx": n, "label": n % 2} for n in (0, 1)]}
+            ],
+        },
+        "idx": 0,
+    },
+}
+
+
+@pytest.mark.parametrize("method", ["cloze", "classifier"])
+@pytest.mark.parametrize("name", [*NESTED, "wsc alone", "copa 2"])
+def test_tasks_whose_rows_have_candidates_run_from_end_to_end(name, method, tmp_path):
+    task, *alone = name.split()
+    row = {field: value for field, value in NESTED[task].items() if not alone or field != "candidates"}
+    (tmp_path / "rows.jsonl").write_text((json.dumps(row) + "\n") * 4)
+    data = str(tmp_path / "rows.jsonl")
+    flags = ("--task", task, "--train_data", data, "--eval_data", data, "--method", method, "--max_steps", "2")
+    flags += ("--pattern", "2") if alone == ["2"] else ()
+    metrics = run(tmp_path / "run", *flags, "--eval_strategy", "steps", "--eval_steps", "1")
+    found = {"record": {"exact_match", "f1"}, "multirc": {"f1_a", "exact_match"}}.get(task, {"accuracy"})
+    assert found <= set(metrics)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["cloze", "classifier"])
+def test_both_methods_learn_32_reviews_by_heart(method, tmp_path):
+    data = Path(__file__).parents[2] / "shared" / "data" / "cls" / "sst2" / "train.tsv"
+    if not data.is_file():
+        pytest.skip("the real data are not here")
+    lines = data.read_text().splitlines()
+    few = tmp_path / "few.tsv"
+    few.write_text("\n".join([lines[0], *random.Random(0).sample(lines[1:], 32)]) + "\n")
+    flags = ("--task", "sst2", "--train_data", str(few), "--eval_data", str(few), "--method", method)
+    sizes = json.loads(SIZES) | {"initializer_range": 0.06, "hidden_size": 64}
+    dropout = dict.fromkeys(("embedding_dropout_prob", "attention_dropout_prob", "output_dropout_prob"), 0.0)
+    training = ("--max_steps", "80", "--learning_rate", "2e-3", "--per_device_train_batch_size", "16")
+    torch.manual_seed(0)
+    metrics = script("finetune_cloze").main(
+        [*flags, *ANYWHERE, *training, "--config", json.dumps(sizes | dropout), "--output_dir", str(tmp_path / "run")]
+    )
+    assert metrics["accuracy"] == 1.0
