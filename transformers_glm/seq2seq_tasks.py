@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Seq2SeqTrainer
 
 from .infilling import fill_blanks
@@ -166,7 +167,7 @@ class InfillingTask:
         """Fill all blanks; the scores of the whole texts by ratio, `bleu_10` for 0.1, and each filled text."""
         scores, rows = {"eval_loss": trainer.evaluate()["eval_loss"]}, []
         model = trainer.accelerator.unwrap_model(trainer.model)
-        model = model.get_base_model() if hasattr(model, "peft_config") else model
+        model = model.get_base_model() if isinstance(model, PeftModel) else model
         model.eval()
         for ratio, blanked in self.blanked.items():
             filled = fill_blanks(
