@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, IterableDataset, concatenate_datasets
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
@@ -22,7 +22,7 @@ from tokenization_glm import GLMTokenizer
 
 from .agreement import check_agreement
 from .batching import check_packing_is_possible
-from .checkpoints import save, train_from_checkpoint
+from .checkpoints import Deadline, save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .documents import tokenize_documents
 from .evaluation import SpanMetrics, reduce_logits
@@ -62,6 +62,8 @@ def pretrain(
     max_length = _row_length(data_args, model.config)
     train, evaluation = to_rows(train, evaluation, tokenizer, data_args, training_args.seed, max_length)
     training_args.batch_eval_metrics = True
+    if training_args.max_seconds is not None:
+        callbacks = [*callbacks, Deadline(training_args.max_seconds)]
     trainer = Trainer(
         model=model,
         args=training_args,
@@ -85,15 +87,18 @@ def pretrain(
 
 def load_text(data_args: DataArguments, seed: int) -> tuple[Documents, Dataset | None]:
     """The documents to train on, and those to evaluate on, if any."""
-    source = DocumentSource(
-        data_args.train_data,
-        data_args.train_name,
-        data_args.train_split,
-        data_args.column,
-        data_args.document,
-        data_args.streaming,
-    )
-    train = load_documents(source)
+    sources = [
+        DocumentSource(
+            path,
+            data_args.train_name,
+            data_args.train_split,
+            data_args.column,
+            data_args.document,
+            data_args.streaming,
+        )
+        for path in data_args.train_data
+    ]
+    train = concatenate_datasets([load_documents(source) for source in sources])
     if data_args.evaluation_data:
         settings = {"split": data_args.evaluation_split, "column": data_args.column, "document": data_args.document}
         return train, load_documents(DocumentSource(data_args.evaluation_data, **settings))

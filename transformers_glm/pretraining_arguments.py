@@ -32,7 +32,9 @@ class ModelArguments:
 class DataArguments:
     """Which text, and what is blanked in it."""
 
-    train_data: str = field(metadata={"help": "File, folder or Hub dataset (txt, jsonl, json, parquet, csv)."})
+    train_data: list[str] = field(
+        metadata={"help": "Files, folders or Hub datasets (txt, tokens, jsonl, json, parquet, csv), one or several."}
+    )
     train_name: str | None = field(default=None, metadata={"help": "Configuration of a Hub dataset."})
     train_split: str = field(default="train", metadata={"help": "Split of a Hub dataset."})
     column: str = field(default="text", metadata={"help": "Column that holds the text."})
@@ -72,6 +74,9 @@ class TrainingArguments(HfTrainingArguments):
 
     report_to: None | str | list[str] = field(
         default="tensorboard", metadata={"help": "Where losses are reported: tensorboard, all, none, ..."}
+    )
+    max_seconds: float | None = field(
+        default=None, metadata={"help": "End training after this time, the learning rate at the end of its schedule."}
     )
     muon_learning_rate: float | None = field(
         default=None,

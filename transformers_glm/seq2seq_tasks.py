@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Seq2SeqTrainer
+from peft import PeftModel
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, Seq2SeqTrainer
 
 from .infilling import fill_blanks
 from .seq2seq_arguments import GenerationArguments, RowArguments
@@ -87,8 +88,13 @@ class PairTask:
 
     def prepare(self, model: PreTrainedModel) -> None:
         """Make the model generate as is asked for, here and where it is loaded again."""
-        model.generation_config.update(
-            **generation_settings(self.generation), max_length=self.args.max_target_length + 1
+        # a new one: that of a checkpoint may be of another task
+        model.generation_config = GenerationConfig(
+            **generation_settings(self.generation),
+            max_length=self.args.max_target_length + 1,
+            decoder_start_token_id=self.tokenizer.sop_token_id,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=[self.tokenizer.eop_token_id, self.tokenizer.eos_token_id],
         )
 
     def training_set(self, rows: Sequence[Row], where: str) -> Dataset:
@@ -166,7 +172,7 @@ class InfillingTask:
         """Fill all blanks; the scores of the whole texts by ratio, `bleu_10` for 0.1, and each filled text."""
         scores, rows = {"eval_loss": trainer.evaluate()["eval_loss"]}, []
         model = trainer.accelerator.unwrap_model(trainer.model)
-        model = model.get_base_model() if hasattr(model, "peft_config") else model
+        model = model.get_base_model() if isinstance(model, PeftModel) else model
         model.eval()
         for ratio, blanked in self.blanked.items():
             filled = fill_blanks(

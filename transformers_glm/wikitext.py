@@ -6,7 +6,7 @@ import re
 
 RULES = [
     (re.compile(r" @([-,.])@ "), r"\1"),  # 1 @,@ 000
-    (re.compile(r"(?<== )= | =(?= =)"), "="),  # = = Heading = =
+    (re.compile(r"(?<==) (?==)"), ""),  # = = Heading = =
     (re.compile(r" ([,.;:!?%)\]}])"), r"\1"),
     (re.compile(r"([(\[{$£]) "), r"\1"),
     (re.compile(r" ('(?:s|t|re|ve|ll|d|m)\b)"), r"\1"),

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Put the results of several runs into a table and a plot, with mean and standard deviation over seeds.
+
+    python scripts/report.py output/summaries-0 output/summaries-1 output/bart --output output/report
+    python scripts/report.py output --metrics rouge1 rougeL --group_by task method train_rows
+
+A folder is searched to its bottom for metrics.json. report.md and report.png are written in --output.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers_glm.reports import GROUP_BY, as_markdown, draw, group_runs, read_runs
+
+
+def main(arguments: Sequence[str]) -> str:
+    """Read the runs, write the report and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", help="folders of runs, or above runs")
+    parser.add_argument("--output", default="output/report", help="folder of the report")
+    parser.add_argument("--group_by", nargs="+", default=GROUP_BY, help="what tells runs apart, besides the seed")
+    parser.add_argument("--metrics", nargs="+", help="which numbers; all by default")
+    options = parser.parse_args(arguments)
+    groups = group_runs(read_runs(options.folders), options.group_by, options.metrics)
+    table, output = as_markdown(groups), Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    draw(groups).savefig(output / "unfinished.png", dpi=130)
+    (output / "unfinished.md").write_text(table, encoding="utf-8")
+    for ending in ("png", "md"):
+        (output / f"unfinished.{ending}").replace(output / f"report.{ending}")
+    print(table)
+    print(f"report.md and report.png are in {output}.")
+    return table
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

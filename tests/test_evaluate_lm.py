@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/evaluate_lm.py from end to end, on a small model."""
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from transformers_glm.language_modeling import perplexities, score_texts
+from transformers_glm.language_modeling_run import trigram_perplexity
+
+
+ROOT = Path(__file__).parents[1]
+TEXT = "Grace Hopper found a moth in the relay; she taped it into the log book, and smiled."
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.fixture
+def evaluate(tokenizer, text_model, tmp_path):
+    text_model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    spec = importlib.util.spec_from_file_location("evaluate_lm", ROOT / "scripts" / "evaluate_lm.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    flags = ["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "run")]
+    return lambda *more: module.main([*flags, *map(str, more)])
+
+
+def test_all_is_measured_and_written(evaluate, tokenizer, text_model, tmp_path, capsys):
+    (tmp_path / "text.txt").write_text(f"{TEXT}\n{TEXT} It is.\n")
+    (tmp_path / "last.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in (TEXT, "a blank", "a hole")))
+    metrics = evaluate(
+        *("--perplexity_data", tmp_path / "text.txt", "--document", "line", "--width", 24, "--stride", 8),
+        *("--lambada_data", tmp_path / "last.jsonl", "--lambada_rows", 2, "--generate", 2, "--max_new_tokens", 4),
+        *("--trigram_data", tmp_path / "text.txt"),
+    )
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
+    identity = [metrics[name] for name in ("task", "method", "seed", "eval_rows", "lambada_rows", "generated")]
+    assert identity == ["language_modeling", "glm", 0, 2, 2, 2]
+    settings = {"width": 24, "stride": 8, "mask": tokenizer.gmask_token_id}
+    for context, name in (("bidirectional", "bi"), ("unidirectional", "uni")):
+        expected = perplexities(
+            score_texts(text_model, tokenizer, [TEXT, f"{TEXT} It is."], context=context, **settings)
+        )
+        assert metrics[f"perplexity_{name}"] == pytest.approx(expected["perplexity"], rel=1e-5)
+        assert metrics[f"word_perplexity_{name}"] == pytest.approx(expected["word_perplexity"], rel=1e-5)
+    assert metrics["tokens"] == expected["tokens"] and metrics["words"] == expected["words"] == 2 * 17 + 2 - 2
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert kinds == ["perplexity"] * 4 + ["last word"] * 4 + ["generated"] * 2
+    guessed = [
+        row for row in map(json.loads, (tmp_path / "run" / "predictions.jsonl").open()) if row["kind"] == "last word"
+    ]
+    right = sum(row["correct"] for row in guessed if row["context"] == "bidirectional")
+    assert metrics["lambada_accuracy_bi"] == 100 * right / 2
+    assert "perplexity_uni" in capsys.readouterr().out
+
+
+def test_the_same_seed_writes_the_same_texts(evaluate, tmp_path):
+    texts = []
+    for seed in (1, 1, 2):
+        evaluate("--generate", 2, "--max_new_tokens", 8, "--seed", seed)
+        texts.append((tmp_path / "run" / "predictions.jsonl").read_text())
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_the_trigram_is_scored_on_the_same_tokens(tokenizer):
+    [tokens] = tokenizer([TEXT], add_special_tokens=False)["input_ids"]
+    from transformers_glm.baselines import Trigram
+    from transformers_glm.span_scores import text_tokens
+
+    model = Trigram([tokens], text_tokens(tokenizer), len(tokenizer))
+    cost = 0.0
+    for place in range(1, len(tokens)):
+        before = (tokens[place - 2] if place > 1 else -1, tokens[place - 1])
+        cost -= math.log(model.distribution(before)[tokens[place]])
+    expected = math.exp(cost / (len(tokens) - 1))
+    assert trigram_perplexity([TEXT], [TEXT], tokenizer) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "flags, match",
+    [
+        ([], "Nothing to do"),
+        (["--generate", "1", "--context", "both"], "--context both: there are bidirectional and unidirectional"),
+        (["--generate", "1", "--trigram_data", "x"], "--trigram_data is for a baseline of --perplexity_data"),
+        (["--generate", "1", "--mask", "[xMASK]"], r"--mask \[xMASK\]: the tokenizer has"),
+        (["--lambada_data", "{rows}", "--column", "passage"], r"row 1 has no 'passage'; its columns are text"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(evaluate, flags, match, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "a b"}')
+    with pytest.raises(ValueError, match=match):
+        evaluate(*(flag.format(rows=tmp_path / "rows.jsonl") for flag in flags))

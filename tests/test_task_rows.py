@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import pytest
+from datasets import Dataset
+
+from transformers_glm.dialogue import DialogueFormat, responses
+from transformers_glm.task_rows import RowSource, draw_rows, load_rows
+
+
+ROWS = [{"en": 'He said "hi"', "zh": "他说，你好"}, {"en": "a\tb" and "a, b", "zh": "丙"}]
+
+
+def written(path, text):
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_every_kind_of_file_gives_the_same_rows(tmp_path):
+    files = [
+        written(tmp_path / "a.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS) + "\n\n"),
+        written(tmp_path / "a.json", json.dumps(ROWS)),
+        written(tmp_path / "lines.json", "\n".join(map(json.dumps, ROWS))),
+        written(tmp_path / "a.csv", 'en,zh\n"He said ""hi""",他说，你好\n"a, b",丙\n'),
+        written(tmp_path / "a.tsv", 'en\tzh\nHe said "hi"\t他说，你好\na, b\t丙\n'),
+    ]
+    Dataset.from_list(ROWS).to_parquet(tmp_path / "a.parquet")
+    for file in [*files, str(tmp_path / "a.parquet")]:
+        assert list(load_rows(RowSource([file]))) == ROWS, file
+
+
+def test_a_table_without_a_header_takes_its_names_from_the_settings(tmp_path):
+    file = written(tmp_path / "a.tsv", "Hi.\t嗨。\tCC-BY\n")
+    assert load_rows(RowSource([file], columns=["en", "zh", "licence"])) == [
+        {"en": "Hi.", "zh": "嗨。", "licence": "CC-BY"}
+    ]
+
+
+def test_parallel_files_go_together_line_by_line(tmp_path):
+    # a line separator of Unicode is part of a line
+    files = [written(tmp_path / "a.en", "one\u2028more\ntwo\n"), written(tmp_path / "a.de", "eins\nzwei")]
+    assert load_rows(RowSource(files)) == [
+        {"source": "one\u2028more", "target": "eins"},
+        {"source": "two", "target": "zwei"},
+    ]
+
+
+def test_rows_within_an_object_are_found_by_their_key(tmp_path):
+    file = written(tmp_path / "a.json", json.dumps({"version": 1, "data": ROWS}))
+    assert load_rows(RowSource([file], rows_at="data")) == ROWS
+
+
+def refused(match, *paths, **settings):
+    with pytest.raises(ValueError, match=match):
+        load_rows(RowSource(list(map(str, paths)), **settings))
+
+
+def test_bad_files_are_refused_with_their_name_and_line(tmp_path):
+    one, two = written(tmp_path / "a.en", "a\nb\n"), written(tmp_path / "a.de", "a\n")
+    refused(r"a\.en has 2 lines and .*a\.de has 1", one, two)
+    refused(r"3 files", one, two, two)
+    refused(r"missing\.jsonl is no file", tmp_path / "missing.jsonl")
+    refused(r"missing does not exist", tmp_path / "missing", two)
+    refused(r"a\.en ends with '\.en'.*of two parallel files give both", one)
+    refused(r"line 2 is no JSON", written(tmp_path / "b.jsonl", '{"a": 1}\n{"a":\n'))
+    refused(r"line 1 holds list", written(tmp_path / "c.jsonl", "[1]\n"))
+    refused(r"line 3: 1 fields, but 2 columns \(en, zh\)", written(tmp_path / "d.tsv", "en\tzh\na\tb\nc\n"))
+    refused(
+        r"no list of objects but dict with the keys \['data'\].*--rows_at",
+        written(tmp_path / "e.json", '{"data": []}'),
+    )
+    refused(r"holds no row", written(tmp_path / "f.jsonl", "\n"))
+    (tmp_path / "g.txt").write_bytes(b"\xff\xfe")
+    refused(r"g\.txt is not UTF-8", tmp_path / "g.txt")
+
+
+def test_rows_are_drawn_by_the_seed_in_their_own_order():
+    rows = [{"n": n} for n in range(100)]
+    drawn = [row["n"] for row in draw_rows(rows, 10, seed=1)]
+    assert drawn == sorted(drawn) and len(set(drawn)) == 10
+    assert drawn == [row["n"] for row in draw_rows(Dataset.from_list(rows), 10, seed=1)]
+    assert drawn != [row["n"] for row in draw_rows(rows, 10, seed=2)]
+    with pytest.raises(ValueError, match="101 rows were asked for, there are 100"):
+        draw_rows(rows, 101, seed=0)
+
+
+PAIRS = [["USER", "Any trains?"], ["SYSTEM", "Two."], ["USER", "Thanks."], ["SYSTEM", "Bye."]]
+
+
+def test_each_turn_of_the_speaker_becomes_a_row():
+    rows = list(responses([{"id": 7, "turns": PAIRS}], DialogueFormat("turns", respond_as="SYSTEM"), "file"))
+    assert rows == [
+        {"id": 7, "history": "USER: Any trains?", "speaker": "SYSTEM", "response": "Two."},
+        {
+            "id": 7,
+            "history": "USER: Any trains?\nSYSTEM: Two.\nUSER: Thanks.",
+            "speaker": "SYSTEM",
+            "response": "Bye.",
+        },
+    ]
+
+
+def test_turns_may_be_objects_or_plain_texts():
+    objects = [{"who": who, "said": said, "act": 1} for who, said in PAIRS]
+    form = DialogueFormat("turns", speaker="who", text="said", respond_as="SYSTEM")
+    assert [row["response"] for row in responses([{"turns": objects}], form, "file")] == ["Two.", "Bye."]
+    plain = list(responses([{"dialog": ["a", "b", "c"]}], DialogueFormat("dialog"), "file"))
+    assert [(row["history"], row["response"]) for row in plain] == [("a", "b"), ("a\nb", "c")]
+
+
+def test_dialogues_of_another_form_are_refused():
+    for rows, form, match in (
+        (
+            [{"id": 1}],
+            DialogueFormat("turns"),
+            r"file, row 1: no list of turns in a column 'turns'; there are \['id'\]",
+        ),
+        ([{"turns": [["A", "x", "y"]]}], DialogueFormat("turns"), r"row 1: the turn \['A', 'x', 'y'\]"),
+        ([{"turns": PAIRS}], DialogueFormat("turns", respond_as="BOT"), r"no response of 'BOT'.*\['SYSTEM', 'USER'\]"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            list(responses(rows, form, "file"))
