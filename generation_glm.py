@@ -6,9 +6,9 @@ import copy
 import torch
 from transformers.generation import (
     GenerationMixin,
+    LogitsProcessor,
     LogitsProcessorList,
     StoppingCriteriaList,
-    SuppressTokensLogitsProcessor,
 )
 from transformers.masking_utils import create_causal_mask
 from transformers.utils import ModelOutput, logging
@@ -66,8 +66,15 @@ class PromptCut:
         self.inner.end()
 
 
-class NeverGenerated(SuppressTokensLogitsProcessor):
-    """Keeps mask tokens and sop away. A class of its own: Transformers lets a caller's processor replace one of its type."""
+class NeverGenerated(LogitsProcessor):
+    """Keeps mask tokens and sop away. `SuppressTokensLogitsProcessor` looks through the whole vocabulary for them each step."""
+
+    def __init__(self, token_ids: list[int], device):
+        self.token_ids = torch.tensor(token_ids, device=device)
+
+    def __call__(self, input_ids, scores):
+        """The scores with -inf at these tokens."""
+        return scores.index_fill(-1, self.token_ids, -torch.inf)
 
 
 class GLMGenerationMixin(GenerationMixin):
