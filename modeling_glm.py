@@ -11,7 +11,7 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutputWithPast,
 )
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import TransformersKwargs, can_return_tuple, logging
 
 
 try:
@@ -24,6 +24,9 @@ except ImportError:  # a bare checkout or an installed package: the modules stan
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
     from transformer_glm import GLMModel, GLMPreTrainedModel, check_range
+
+
+logger = logging.get_logger(__name__)
 
 
 class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
@@ -103,6 +106,8 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             logits_to_keep = decoder_input_ids.shape[1]
         elif labels is not None:
             logits_to_keep = 0
+        else:
+            self._warn_of_a_lost_target(input_ids, block_position_ids)
         if labels is not None:
             row = input_ids if input_ids is not None else inputs_embeds
             self._check_labels(labels, decoder_input_ids if two_streams else row)
@@ -163,13 +168,25 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
 
     def _is_two_stream_call(self, input_ids, block_position_ids, labels):
         """`labels` beside a Part A without any piece: the target as T5 takes it, whether or not the lengths are equal."""
-        if labels is None or input_ids is None or block_position_ids is not None:
-            return False
-        if self.config.decoder_start_token_id is None or torch.compiler.is_compiling():
-            return False
-        if bool((input_ids == self.config.decoder_start_token_id).any()):
+        if labels is None or input_ids is None or not self._has_no_piece(input_ids, block_position_ids):
             return False
         return input_ids.shape != labels.shape or bool(self._has_blank(input_ids).all())
+
+    def _warn_of_a_lost_target(self, input_ids, block_position_ids):
+        """Label smoothing takes the labels away: without `decoder_input_ids` the logits would be those of the source."""
+        if not self.training or input_ids is None or not self._has_no_piece(input_ids, block_position_ids):
+            return
+        if bool(self._has_blank(input_ids).all()):
+            logger.warning_once(
+                "A source is trained on without its target. With label smoothing the model gets no labels: use a collator "
+                "that gives decoder_input_ids, as DataCollatorForSeq2Seq(tokenizer, model=model) does."
+            )
+
+    def _has_no_piece(self, input_ids, block_position_ids):
+        if block_position_ids is not None or torch.compiler.is_compiling():
+            return False
+        sop = self.config.decoder_start_token_id
+        return sop is not None and not bool((input_ids == sop).any())
 
     def _join_streams(self, input_ids, attention_mask, decoder_input_ids, decoder_attention_mask):
         """Part A and Part B in one row; what stands before the first sop of Part B is padding."""
