@@ -11,7 +11,7 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutputWithPast,
 )
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import TransformersKwargs, can_return_tuple, logging
 
 
 try:
@@ -24,6 +24,9 @@ except ImportError:  # a bare checkout or an installed package: the modules stan
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
     from transformer_glm import GLMModel, GLMPreTrainedModel, check_range
+
+
+logger = logging.get_logger(__name__)
 
 
 class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
@@ -110,6 +113,8 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             logits_to_keep = decoder_input_ids.shape[1]
         elif labels is not None:
             logits_to_keep = 0
+        else:
+            self._warn_of_a_lost_target(source, block_position_ids)
         if labels is not None:
             row = decoder_input_ids if two_streams else source
             labels = self._check_labels(labels, row, has_virtual_tokens=inputs_embeds is not None)
@@ -170,19 +175,30 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
 
     def _is_two_stream_call(self, source, block_position_ids, labels):
         """`labels` beside a Part A without any piece: the target as T5 takes it, whether or not the lengths are equal."""
-        if labels is None or source is None or block_position_ids is not None:
+        if labels is None or source is None or not self._has_no_piece(source, block_position_ids):
             return False
-        if self.config.decoder_start_token_id is None or torch.compiler.is_compiling():
+        return source.shape[:2] != labels.shape or bool(self._has_blank(source).all())
+
+    def _warn_of_a_lost_target(self, source, block_position_ids):
+        """Label smoothing takes the labels away: without `decoder_input_ids` the logits would be those of the source."""
+        if not self.training or source is None or not self._has_no_piece(source, block_position_ids):
+            return
+        if bool(self._has_blank(source).all()):
+            logger.warning_once(
+                "A source is trained on without its target. With label smoothing the model gets no labels: use a collator "
+                "that gives decoder_input_ids, as DataCollatorForSeq2Seq(tokenizer, model=model) does."
+            )
+
+    def _has_no_piece(self, source, block_position_ids):
+        sop = self.config.decoder_start_token_id
+        if block_position_ids is not None or sop is None or torch.compiler.is_compiling():
             return False
-        input_ids = self.glm._recognize(source) if source.dim() == 3 else source
-        if bool((input_ids == self.config.decoder_start_token_id).any()):
-            return False
-        return input_ids.shape != labels.shape or bool(self._has_blank(input_ids).all())
+        return not bool((self._ids(source) == sop).any())
 
     def _join_streams(self, source, attention_mask, decoder_input_ids, decoder_attention_mask):
         """Part A (ids or embeddings) and Part B in one row; what stands before the first sop of Part B is padding."""
         if not torch.compiler.is_compiling():
-            has_blank = self._has_blank(self.glm._recognize(source) if source.dim() == 3 else source)
+            has_blank = self._has_blank(source)
             if not bool(has_blank.all()):
                 raise ValueError(
                     f"Row {int((~has_blank).nonzero()[0])} has no blank in Part A to write the target into: it holds none of "
@@ -203,8 +219,11 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         target = self.glm.word_embeddings(decoder_input_ids) if source.dim() == 3 else decoder_input_ids
         return torch.cat([source, target], dim=1), joined_mask
 
-    def _has_blank(self, input_ids):
-        return find_blanks(input_ids, self.config.mask_token_ids).any(-1)
+    def _has_blank(self, source):
+        return find_blanks(self._ids(source), self.config.mask_token_ids).any(-1)
+
+    def _ids(self, source):
+        return self.glm._recognize(source) if source.dim() == 3 else source
 
     def _check_labels(self, labels, inputs, has_virtual_tokens):
         if has_virtual_tokens:
