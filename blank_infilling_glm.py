@@ -242,8 +242,8 @@ def derive_documents(
     is_sop = _find_sop(input_ids, sop)
     # a piece may stand on position 0 too: its sop begins no document, and neither do the tokens after it (a document right
     # after such a piece cannot be told apart, it needs document_ids)
-    begins = (position_ids == 0) & ~is_sop
-    begins[:, 1:] &= position_ids[:, :-1] != 0
+    last = torch.where((position_ids != 0) | is_sop, place, -1).cummax(-1)[0]  # token off position 0, or sop
+    begins = (position_ids == 0) & ((last < 0) | (position_ids.gather(-1, last.clamp(min=0)) != 0))
     begins[:, 0] = True
     first = torch.where(begins, place, 0).cummax(-1)[0]
     last_sop = torch.where(is_sop, place, -1).cummax(-1)[0]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_span import naive_example
 
-from blank_infilling_glm import Blank, blank_out, lay_out, lay_out_spans
+from blank_infilling_glm import Blank, blank_out, derive_documents, lay_out, lay_out_spans
 
 
 MASK, SOP, EOP = 2, 3, 4
@@ -76,3 +77,17 @@ def test_spans_that_are_no_spans_are_refused(spans):
 def test_a_blank_outside_of_part_a_is_refused(position):
     with pytest.raises(ValueError, match=f"A blank stands at position {position} of a Part A of 2 tokens"):
         lay_out([11, MASK], [Blank(position, [12])], sop=SOP, eop=EOP)
+
+
+@pytest.mark.parametrize(
+    "tokens, positions, documents",
+    [
+        ([11, 12, 13, 14], [0, 0, 1, 0], [1, 2, 2, 3]),  # documents of one token
+        ([MASK, SOP, 11, 12, 13], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]),  # a piece on position 0
+        ([11, MASK, SOP, 12, MASK, SOP, 13], [0, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 2, 2, 2]),
+        ([SOP, 11, 12, 13], [0, 0, 1, 0], [1, 1, 1, 2]),
+    ],
+)
+def test_position_0_begins_a_document_but_for_a_piece_that_stands_there(tokens, positions, documents):
+    derived = derive_documents(torch.tensor([tokens]), torch.tensor([positions]), SOP)[1]
+    assert derived.tolist() == [documents]
