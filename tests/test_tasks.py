@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The questions and answers of every pattern of every task, word for word."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from datasets import Dataset
 
+from transformers_glm.cloze import ClozeTask
 from transformers_glm.cloze_data import task_rows
 from transformers_glm.tasks import FOLDER, load_task, task_names
 
@@ -395,3 +397,54 @@ def test_every_real_label_has_an_answer():
         assert check_labels(task, rows, file, required=True)
         for row in rows[:50]:
             assert task.right_answer(row) is not None and "[MASK]" in task.question(row, "x")
+
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text(encoding="utf-8")
+
+
+def test_the_document_lists_every_task_with_its_patterns_and_metrics():
+    table = DOCUMENT[DOCUMENT.index("## The tasks") :]
+    listed = {}
+    for line in table.splitlines():
+        if line.startswith("| `"):
+            names, _, patterns, metrics = (cell.strip() for cell in line.strip("|").split("|"))
+            listed |= {name.strip("` "): (patterns, metrics.split(", ")) for name in names.split(",")}
+    assert sorted(listed) == task_names()
+    outputs = {"multirc": ["f1_a", "exact_match"], "record": ["exact_match", "f1"]}
+    for name, (patterns, metrics) in listed.items():
+        task = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+        many = task.get("patterns")
+        assert patterns == (f"0-{max(many)} ({task['pattern']})" if many else "one"), name
+        assert metrics == outputs.get(name, load_task(name).metrics if task.get("metrics") else ["accuracy"]), name
+
+
+def test_every_flag_of_the_document_is_known():
+    from transformers import HfArgumentParser
+
+    from transformers_glm.cloze_arguments import (
+        FinetuningModelArguments,
+        TaskArguments,
+        TaskDataArguments,
+        TrainingArguments,
+    )
+
+    parser = HfArgumentParser([FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments])
+    known = {option for action in parser._actions for option in action.option_strings}
+    assert set(re.findall(r"--\w+", DOCUMENT)) <= known
+    named = set(ClozeTask.setting_names())
+    in_table = DOCUMENT[DOCUMENT.index("| setting | meaning |") : DOCUMENT.index("All candidates of a row")]
+    cells = [line.split("|")[1] for line in in_table.splitlines() if line.startswith("| `")]
+    settings = {name for cell in cells for name in re.findall(r"`(\w+)[`:]", cell)}
+    assert settings - {"patterns"} == named - {"name", "decision", "content_free", "domain", "label_is"}
+
+
+def test_the_tasks_of_the_document_work_as_written(text_model, tokenizer, tmp_path):
+    (tmp_path / "mood.yaml").write_text(re.search(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)[1])
+    mood = load_task(str(tmp_path / "mood.yaml"))
+    assert mood.question({"text": "It rains."}) == "It rains. I am [MASK]."
+    assert mood.answers({}) == {"happy": [" glad"], "sad": [" unhappy"]}
+    python = re.search(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)[1]
+    lines = [line for line in python.splitlines() if "from_pretrained" not in line]
+    names = {"model": text_model, "tokenizer": tokenizer}
+    exec("\n".join(lines), names)
+    assert names["cb"].scoring.length_normalization and names["mood"].verbalizer == mood.verbalizer

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ClozeTask run: zero-shot, few-shot or on all data, with the stock Trainer; and the classifier to compare with."""
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
@@ -25,28 +23,11 @@ from .checkpoints import save, train_from_checkpoint
 from .classifier_rows import ClassifierEncoder
 from .cloze import ClozeTask
 from .cloze_arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
-from .cloze_data import check_labels, draw, known_labels, labels_of, task_rows
+from .cloze_data import TaskData, known_labels, load_data
 from .cloze_evaluation import evaluate_predictions, majority_accuracy, prediction_lines, write_results
 from .cloze_rows import ClozeEncoder
 from .cloze_scoring import collator_of, decide, loss_of, reproduced, score_rows
 from .pretraining import load_or_train_tokenizer, new_config
-from .tables import load_table
-
-
-logger = logging.getLogger(__name__)
-
-EVALUATION_SEED = 0  # which rows --eval_rows are
-
-
-@dataclass
-class TaskData:
-    """The rows of a run; `drawn` is how many rows of the training file are used, `train_labels` are theirs."""
-
-    train: list[dict]
-    train_labels: list
-    evaluation: list[dict]
-    drawn: int
-    labelled: bool
 
 
 def finetune(
@@ -96,34 +77,6 @@ def finetune(
     if model_args.keep_model and not model_args.zero_shot:
         save(trainer, found)
     return found
-
-
-def load_data(
-    task: ClozeTask, data_args: TaskDataArguments, model_args: FinetuningModelArguments, seed: int
-) -> tuple[ClozeTask, TaskData]:
-    """The rows, checked; and the task, with its labels where it takes them from the data."""
-    mapping = {"columns": data_args.columns, "label_map": data_args.label_map}
-    evaluation_table = load_table(data_args.source(data_args.eval_data, data_args.eval_split))
-    train_table, numbers = None, None
-    if not model_args.zero_shot:
-        train_table = load_table(data_args.source(data_args.train_data, data_args.train_split))
-        label_column = (data_args.columns or {}).get(task.label_field, task.label_field)
-        numbers = draw(train_table, data_args.train_rows, data_args.rows_per_label, label_column, seed)
-    if task.verbalizer is None and task.candidates is None:
-        table = evaluation_table if train_table is None else train_table  # all of it, however few rows are drawn
-        task = task.with_labels(labels_of(task, task_rows(task, table, training=False, **mapping)))
-    # the head judges pronouns in wrong rows too, which a cloze question does not learn from
-    training = model_args.method == "cloze" or task.decision != "first"
-    train, all_rows = [], []
-    if train_table is not None:
-        all_rows = task_rows(task, train_table, training=False, numbers=numbers, **mapping)
-        check_labels(task, all_rows, "training data", required=True)
-        train = task_rows(task, train_table, training=training, numbers=numbers, **mapping)
-    some = draw(evaluation_table, data_args.eval_rows, None, task.label_field, EVALUATION_SEED)
-    evaluation = task_rows(task, evaluation_table, training=False, numbers=some, **mapping)
-    labelled = check_labels(task, evaluation, "evaluation data", required=False)
-    drawn = 0 if train_table is None else len(train_table) if numbers is None else len(numbers)
-    return task, TaskData(train, [row[task.label_field] for row in all_rows], evaluation, drawn, labelled)
 
 
 class ClozeRun:
