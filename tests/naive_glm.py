@@ -58,9 +58,12 @@ def naive_linear(x, weights, name):
     return x @ weights[name + ".weight"].T + weights[name + ".bias"]
 
 
-def naive_attention(x, seen, weights, name, heads):
+def naive_attention(x, seen, weights, name, heads, prefix=None):
     size = x.shape[-1] // heads
     query, key, value = naive_linear(x, weights, name + ".query_key_value").split(x.shape[-1], dim=-1)
+    if prefix is not None:  # further keys and values, which every token sees
+        key, value = (torch.cat([first.double(), own]) for first, own in zip(prefix, (key, value), strict=True))
+        seen = [[True] * len(prefix[0]) + row for row in seen]
     outputs = []
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
@@ -70,8 +73,8 @@ def naive_attention(x, seen, weights, name, heads):
     return naive_linear(torch.cat(outputs, dim=-1), weights, name + ".dense")
 
 
-def naive_logits(weights, heads, tokens, position_1, position_2, documents=None):
-    """Logits (T, V) of one row, in double precision."""
+def naive_logits(weights, heads, tokens, position_1, position_2, documents=None, prefix=None):
+    """Logits (T, V) of one row, in double precision. `prefix` holds a pair of keys and values for each layer."""
     weights = {name.removeprefix("glm."): tensor.detach().double() for name, tensor in weights.items()}
     x = weights["word_embeddings.weight"][tokens]
     x = x + weights["transformer.position_embeddings.weight"][position_1]
@@ -80,7 +83,8 @@ def naive_logits(weights, heads, tokens, position_1, position_2, documents=None)
     layer = 0
     while (name := f"transformer.layers.{layer}") + ".mlp.dense_h_to_4h.weight" in weights:
         normed = naive_norm(x, weights, name + ".input_layernorm")
-        x = x + naive_attention(normed, seen, weights, name + ".attention", heads)
+        of_layer = None if prefix is None else prefix[layer]
+        x = x + naive_attention(normed, seen, weights, name + ".attention", heads, of_layer)
         normed = naive_norm(x, weights, name + ".post_attention_layernorm")
         inner = naive_linear(normed, weights, name + ".mlp.dense_h_to_4h")
         inner = 0.5 * inner * (1 + torch.erf(inner / math.sqrt(2)))  # GELU
