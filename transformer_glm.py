@@ -214,7 +214,8 @@ class GLMPreTrainedModel(PreTrainedModel):
             model.generation_config = GenerationConfig.from_model_config(model.config)
         for name, parameter in model.named_parameters():
             if (
-                parameter.is_floating_point()
+                type(parameter.data) is torch.Tensor  # quantized ones have no sum
+                and parameter.is_floating_point()
                 and not parameter.is_meta
                 and not parameter.sum(dtype=torch.float32).isfinite()
             ):

@@ -58,9 +58,12 @@ def naive_linear(x, weights, name):
     return x @ weights[name + ".weight"].T + weights[name + ".bias"]
 
 
-def naive_attention(x, seen, weights, name, heads):
+def naive_attention(x, seen, weights, name, heads, prefix=None):
     size = x.shape[-1] // heads
     query, key, value = naive_linear(x, weights, name + ".query_key_value").split(x.shape[-1], dim=-1)
+    if prefix is not None:  # further keys and values, which every token sees
+        key, value = (torch.cat([first.double(), own]) for first, own in zip(prefix, (key, value), strict=True))
+        seen = [[True] * len(prefix[0]) + row for row in seen]
     outputs = []
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
@@ -78,8 +81,14 @@ def naive_gelu_tanh(x):
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def naive_logits(weights, heads, tokens, position_1, position_2, documents=None, seen=None, gelu=naive_gelu):
-    """Logits (T, V) of one row, in double precision. `seen` is another mask than the paper's."""
+def naive_logits(
+    weights, heads, tokens, position_1, position_2, documents=None, seen=None, gelu=naive_gelu, prefix=None
+):
+    """
+    Logits (T, V) of one row, in double precision.
+
+    `seen` is another mask than the paper's; `prefix` holds a pair of keys and values for each layer.
+    """
     weights = {name.removeprefix("glm."): tensor.double() for name, tensor in weights.items()}
     x = weights["word_embeddings.weight"][tokens]
     x = x + weights["transformer.position_embeddings.weight"][position_1]
@@ -88,7 +97,8 @@ def naive_logits(weights, heads, tokens, position_1, position_2, documents=None,
     layer = 0
     while (name := f"transformer.layers.{layer}") + ".mlp.dense_h_to_4h.weight" in weights:
         normed = naive_norm(x, weights, name + ".input_layernorm")
-        x = x + naive_attention(normed, seen, weights, name + ".attention", heads)
+        of_layer = None if prefix is None else prefix[layer]
+        x = x + naive_attention(normed, seen, weights, name + ".attention", heads, of_layer)
         normed = naive_norm(x, weights, name + ".post_attention_layernorm")
         inner = gelu(naive_linear(normed, weights, name + ".mlp.dense_h_to_4h"))
         x = x + naive_linear(inner, weights, name + ".mlp.dense_4h_to_h")
