@@ -76,6 +76,14 @@ def test_a_run_leaves_a_model_metrics_predictions_and_a_line(rows_file, tmp_path
     assert AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "run").num_parameters() == metrics["parameters"]
 
 
+def test_several_texts_may_be_right(tmp_path):
+    rows = [{"text": f"{word} and so on", "first": word, "answers": [{"a": word}, {"a": "else"}]} for word in WORDS]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    finetune(str(tmp_path / "rows.jsonl"), tmp_path / "run", "--max_steps", "1", "--references", "answers[*][a]")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert [line["references"] for line in lines] == [[word, "else"] for word in WORDS]
+
+
 @pytest.mark.slow
 def test_a_task_is_learned_and_the_saved_model_writes_what_was_scored(rows_file, tmp_path):
     flags = ["--max_steps", "150", "--learning_rate", "3e-3", "--mask", "[sMASK]", "--metrics", "rouge"]

@@ -41,6 +41,16 @@ def test_a_pair_in_one_row_has_the_loss_of_its_two_streams(collator, pairs, toke
     torch.testing.assert_close(joined, alone)
 
 
+def test_a_target_that_was_cut_has_no_end_in_one_row_either(pairs, tokenizer):
+    cut = {**pairs[1], "labels": pairs[1]["labels"][:3]}
+    row = join_streams(cut, tokenizer)
+    source = len(cut["input_ids"])
+    assert row["labels"][source:] == cut["labels"] and row["input_ids"][source:] == [
+        tokenizer.sop_token_id,
+        *cut["labels"][:2],
+    ]
+
+
 @torch.no_grad()
 def test_a_mixed_batch_has_the_losses_of_its_rows(collator, pairs, tokenizer, text_model):
     document = {"input_ids": tokenizer(DOCUMENT)["input_ids"], "attention_mask": None, "labels": None}

@@ -47,7 +47,16 @@ def test_parallel_files_go_together_line_by_line(tmp_path):
 
 def test_rows_within_an_object_are_found_by_their_key(tmp_path):
     file = written(tmp_path / "a.json", json.dumps({"version": 1, "data": ROWS}))
-    assert load_rows(RowSource([file], rows_at="data")) == ROWS
+    assert load_rows(RowSource([file], rows_at="data")) == [{"version": 1, **row} for row in ROWS]
+
+
+def test_rows_deep_in_an_object_bring_along_what_stands_beside_them(tmp_path):
+    asked = [{"question": "q1", "answers": [{"text": "a"}]}, {"question": "q2", "answers": [{"text": "b"}]}]
+    paragraphs = [{"context": "c1", "qas": asked}, {"context": "c2", "qas": asked[:1]}]
+    file = written(tmp_path / "a.json", json.dumps({"version": 1, "data": [{"title": "t", "paragraphs": paragraphs}]}))
+    rows = load_rows(RowSource([file], rows_at="data.paragraphs.qas"))
+    assert [(row["context"], row["question"]) for row in rows] == [("c1", "q1"), ("c1", "q2"), ("c2", "q1")]
+    assert rows[1] == {"version": 1, "title": "t", "context": "c1", **asked[1]}
 
 
 def refused(match, *paths, **settings):
@@ -65,10 +74,10 @@ def test_bad_files_are_refused_with_their_name_and_line(tmp_path):
     refused(r"line 2 is no JSON", written(tmp_path / "b.jsonl", '{"a": 1}\n{"a":\n'))
     refused(r"line 1 holds list", written(tmp_path / "c.jsonl", "[1]\n"))
     refused(r"line 3: 1 fields, but 2 columns \(en, zh\)", written(tmp_path / "d.tsv", "en\tzh\na\tb\nc\n"))
-    refused(
-        r"no list of objects but dict with the keys \['data'\].*--rows_at",
-        written(tmp_path / "e.json", '{"data": []}'),
-    )
+    nested = written(tmp_path / "e.json", '{"data": [{"rows": [1]}]}')
+    refused(r"e\.json is one object with the keys \['data'\].*--rows_at", nested)
+    refused(r"e\.json, data, 1 has no key 'row' of --rows_at, only \['rows'\]", nested, rows_at="data.row")
+    refused(r"e\.json, data, 1, rows, 1 is int, not an object", nested, rows_at="data.rows")
     refused(r"holds no row", written(tmp_path / "f.jsonl", "\n"))
     (tmp_path / "g.txt").write_bytes(b"\xff\xfe")
     refused(r"g\.txt is not UTF-8", tmp_path / "g.txt")
@@ -104,6 +113,9 @@ def test_turns_may_be_objects_or_plain_texts():
     objects = [{"who": who, "said": said, "act": 1} for who, said in PAIRS]
     form = DialogueFormat("turns", speaker="who", text="said", respond_as="SYSTEM")
     assert [row["response"] for row in responses([{"turns": objects}], form, "file")] == ["Two.", "Bye."]
+    nameless = [{"text": said} for _, said in PAIRS]
+    [first, *_] = responses([{"log": nameless}], DialogueFormat("log", speaker=""), "file")
+    assert first == {"history": "Any trains?", "speaker": None, "response": "Two."}
     plain = list(responses([{"dialog": ["a", "b", "c"]}], DialogueFormat("dialog"), "file"))
     assert [(row["history"], row["response"]) for row in plain] == [("a", "b"), ("a\nb", "c")]
 

@@ -15,7 +15,7 @@ class DialogueFormat:
 
     Args:
         turns (`str`): the column with the list of turns: `[speaker, text]`, an object, or a plain text.
-        speaker (`str`, *optional*, defaults to `"speaker"`): key of the speaker where turns are objects.
+        speaker (`str`, *optional*, defaults to `"speaker"`): key of the speaker where turns are objects; empty: they have none.
         text (`str`, *optional*, defaults to `"text"`): key of what is said where turns are objects.
         respond_as (`str`, *optional*): the speaker whose turns are targets. Without it every turn but the first is one.
     """
@@ -67,8 +67,8 @@ def _turns(row: Row, form: DialogueFormat, place: str) -> Sequence[Any]:
 def _read_turn(turn: Any, form: DialogueFormat, place: str) -> tuple[str | None, str]:
     if isinstance(turn, str):
         return None, turn
-    if isinstance(turn, dict) and form.speaker in turn and form.text in turn:
-        return str(turn[form.speaker]), turn[form.text]
+    if isinstance(turn, dict) and form.text in turn and (not form.speaker or form.speaker in turn):
+        return str(turn[form.speaker]) if form.speaker else None, turn[form.text]
     if isinstance(turn, list) and len(turn) == 2:
         return str(turn[0]), turn[1]
     raise ValueError(

@@ -49,7 +49,8 @@ class RowArguments:
         metadata={"help": "Names of the columns of tsv and csv files without a header, or of parallel files."},
     )
     rows_at: str | None = field(
-        default=None, metadata={"help": "Key of the list of rows in a json file of one object."}
+        default=None,
+        metadata={"help": "Key of the list of rows in a json file of one object: data, or data.paragraphs.qas."},
     )
     empty_rows: Literal["error", "drop"] = field(
         default="error", metadata={"help": "What to do with rows whose source or target is empty."}
@@ -60,7 +61,9 @@ class RowArguments:
             "help": "Column with the turns of a dialogue; templates then have {history}, {speaker}, {response}."
         },
     )
-    speaker_key: str = field(default="speaker", metadata={"help": "Key of the speaker where turns are objects."})
+    speaker_key: str = field(
+        default="speaker", metadata={"help": "Key of the speaker where turns are objects; empty if they have none."}
+    )
     text_key: str = field(default="text", metadata={"help": "Key of what is said where turns are objects."})
     respond_as: str | None = field(default=None, metadata={"help": "Only turns of this speaker are targets."})
     source: str = field(
@@ -73,7 +76,9 @@ class RowArguments:
     )
     references: str | None = field(
         default=None,
-        metadata={"help": "Column with the text, or the list of texts, to score against. Else the target."},
+        metadata={
+            "help": "Column with the text, or the list of texts (answers[*][text]), to score against. Else the target."
+        },
     )
     mask: Literal["[MASK]", "[sMASK]", "[gMASK]"] = field(
         default="[MASK]", metadata={"help": "The mask token that stands in the blank."}

@@ -123,7 +123,10 @@ class PairTask:
     def _references(self, row: Row, where: str) -> list[str]:
         if self.args.references is None:
             return [self.encoder.target.text_of(row, where).strip()]
-        found = column_of(row, self.args.references, where)
+        column, each, inside = self.args.references.partition("[*]")
+        found = column_of(row, column, where)
+        if each and isinstance(found, list):
+            found = [column_of({"item": item}, f"item{inside}", where) for item in found]
         accepted = [found] if isinstance(found, str) else found
         if not accepted or not all(isinstance(text, str) and text.strip() for text in accepted):
             raise ValueError(f"{where}: the references {found!r} are no text and no list of texts. See --references.")

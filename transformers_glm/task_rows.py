@@ -30,7 +30,9 @@ class RowSource:
         name (`str`, *optional*): the configuration of a Hub dataset.
         split (`str`, *optional*, defaults to `"train"`): the split of a Hub dataset.
         columns (`Sequence[str]`, *optional*): names of the columns of a csv or tsv file whose first line is a row already.
-        rows_at (`str`, *optional*): of a json file that is one object, the key of its list of rows.
+        rows_at (`str`, *optional*):
+            Of a json file that is one object, the key of its list of rows; keys with dots lead through lists of lists, whose
+            other columns every row gets: `data.paragraphs.qas`.
     """
 
     paths: Sequence[str]
@@ -154,16 +156,28 @@ def _json(path: Path, rows_at: str | None) -> list[Row]:
         return [
             _parse(line, f"{path}, line {number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()
         ]
-    if isinstance(content, dict) and rows_at is not None:
-        if rows_at not in content:
-            raise ValueError(f"{path} has no key {rows_at!r}, only {sorted(content)}.")
-        content = content[rows_at]
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        keys = f" with the keys {sorted(content)}" if isinstance(content, dict) else ""
+    rows = list(_rows_at(content, rows_at.split(".") if rows_at else [], {}, str(path)))
+    if isinstance(content, dict) and rows_at is None:
         raise ValueError(
-            f"{path} is no list of objects but {type(content).__name__}{keys}. Say with --rows_at where it is."
+            f"{path} is one object with the keys {sorted(content)}. Say with --rows_at where its rows are."
         )
-    return content
+    return rows
+
+
+def _rows_at(content: Any, keys: Sequence[str], around: Row, where: str) -> Iterator[Row]:
+    """The objects that `keys` lead to, through lists; each with what stands beside the lists it is in."""
+    if isinstance(content, list):
+        for number, item in enumerate(content, 1):
+            yield from _rows_at(item, keys, around, f"{where}, {number}")
+    elif not isinstance(content, dict):
+        raise ValueError(f"{where} is {type(content).__name__}, not an object with columns. See --rows_at.")
+    elif not keys:
+        yield {**around, **content}
+    elif keys[0] in content:
+        beside = {key: value for key, value in content.items() if key != keys[0]}
+        yield from _rows_at(content[keys[0]], keys[1:], {**around, **beside}, f"{where}, {keys[0]}")
+    else:
+        raise ValueError(f"{where} has no key {keys[0]!r} of --rows_at, only {sorted(content)}.")
 
 
 def _parse(line: str, where: str) -> Row:
