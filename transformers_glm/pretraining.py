@@ -184,9 +184,9 @@ def in_whole_batches(
     collator: DataCollatorForBlankInfilling,
     training_args: TrainingArguments,
 ) -> tuple[WholeBatches | EndlessStream, WholeBatches | None]:
-    """The same rows for any number of processes that have the same batch together."""
+    """The same rows for any number of processes, and of accumulated batches, that make the same batch together."""
     processes, empty = training_args.world_size, empty_row(collator.tokenizer)
-    batch = training_args.train_batch_size * processes
+    batch = training_args.train_batch_size * processes * training_args.gradient_accumulation_steps
     if isinstance(train, IterableDataset):
         training_args.accelerator_config.dispatch_batches = False  # it would need batches of one length
         train = EndlessStream(train, batch, empty, collator.set_epoch)

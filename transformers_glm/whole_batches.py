@@ -32,7 +32,7 @@ class WholeBatches(Dataset):
 
     Args:
         rows (`datasets.Dataset`): the rows.
-        batch (`int`): rows of a batch, over all processes.
+        batch (`int`): rows of a batch: those of all processes, and of all passes that are accumulated.
         empty (`Mapping`): the row to fill up with, an [`empty_row`].
     """
 
@@ -60,7 +60,7 @@ class EndlessStream(IterableDataset):
 
     Args:
         rows (`datasets.IterableDataset`): the stream, read from its beginning in each pass.
-        batch (`int`): rows of a batch, over all processes.
+        batch (`int`): rows of a batch: those of all processes, and of all passes that are accumulated.
         empty (`Mapping`): the row to fill the last batch of a pass with, an [`empty_row`].
         begin_pass (`Callable[[int], None]`): told the number of each pass before its first row: a collator's `set_epoch`.
     """
