@@ -109,9 +109,8 @@ def test_what_is_shared_falls_with_the_cards():
 @pytest.mark.parametrize("level", ["token", "sentence", "document"])
 def test_the_expected_batch_is_the_mean_of_the_collators(tokenizer, level):
     data_args = DataArguments("text", max_length=480, mixture={level: 1.0})
-    text = tokenizer("It is a hole in the text and she saw it again. " * 40, add_special_tokens=False)["input_ids"][
-        :118
-    ]
+    text = "It is a hole in the text and she saw it again. " * 80
+    text = tokenizer(text, add_special_tokens=False)["input_ids"][:478]
     rows = [{"input_ids": [tokenizer.cls_token_id, *text, tokenizer.eos_token_id]}] * 200
     collator = DataCollatorForBlankInfilling(tokenizer, {level: 1.0})
     batch = collator(rows)
