@@ -39,16 +39,16 @@ def blanked(data_args: DataArguments, config: GLMConfig, rows: int) -> Batch:
     | level | tokens | labelled |
     |---|---|---|
     | token | `T + 2 blanks`: a mask token and a sop each | the blanked tokens and an eop each |
-    | sentence | the same | the same; a blank is a sentence of 25 tokens |
+    | sentence | the same; a blank is a sentence of 25 tokens | the same, and half a sentence too much |
     | document | `T + 2` | the mean of `document_span` of the row |
     """
     length = data_args.max_length or config.max_sequence_length
     covered = data_args.mask_ratio * length
-    blanks, sentences = covered / data_args.mean_span_length, covered / SENTENCE
+    blanks, sentences = covered / data_args.mean_span_length, covered / SENTENCE + 0.5
     document = sum(data_args.document_span) / 2 * length
     levels = {
         "token": (length + 2 * blanks, covered + blanks),
-        "sentence": (length + 2 * sentences, covered + sentences),
+        "sentence": (length + 2 * sentences, SENTENCE * sentences + sentences),
         "document": (length + 2, document),
     }
     shares = data_args.mixture or {"token": 1.0}
