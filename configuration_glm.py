@@ -81,6 +81,14 @@ class GLMConfig(PreTrainedConfig):
         "hidden_dropout": "output_dropout_prob",
         "sop_token_id": "decoder_start_token_id",
     }
+    # the fused projection holds thirds, not heads: its output is gathered, and every rank attends with all heads
+    base_model_tp_plan: ClassVar[dict[str, str]] = {
+        "word_embeddings": "embedding_rowwise",
+        "transformer.layers.*.attention.query_key_value": "colwise_gather_output",
+        "transformer.layers.*.attention.dense": "rowwise_split_input",
+        "transformer.layers.*.mlp.dense_h_to_4h": "colwise",
+        "transformer.layers.*.mlp.dense_4h_to_h": "rowwise",
+    }
     base_model_fsdp_plan: ClassVar[dict[Any, str]] = {
         "word_embeddings": "free_full_weight",
         "transformer.layers.*": "free_full_weight",

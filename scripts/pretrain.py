@@ -23,8 +23,10 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     model_args, data_args, training_args = parse_arguments(
         (ModelArguments, DataArguments, TrainingArguments), arguments, description=__doc__
     )
-    _, metrics = pretrain(model_args, data_args, training_args)
-    for name, value in metrics.items():
+    if training_args.process_index:
+        logging.getLogger("transformers_glm").setLevel(logging.ERROR)  # the first process speaks for all
+    trainer, metrics = pretrain(model_args, data_args, training_args)
+    for name, value in metrics.items() if trainer.is_world_process_zero() else ():
         print(f"{name:28}{value:>14,.4g}")
     return metrics
 

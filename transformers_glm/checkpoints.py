@@ -10,7 +10,6 @@ from pathlib import Path
 from safetensors.torch import load_model
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 
@@ -32,6 +31,10 @@ class Deadline(TrainerCallback):
 
     def on_train_begin(self, args, state, control, lr_scheduler, **kwargs) -> None:
         """Start the clock, and show it to the schedule."""
+        if args.world_size > 1:
+            raise ValueError(
+                "Each process has a clock of its own, and they would part. Say with max_steps when to end."
+            )
         self.start, first = time.monotonic(), state.global_step
 
         def by_the_clock(rate):
@@ -77,7 +80,7 @@ def last_checkpoint(training_args: TrainingArguments) -> str | None:
     if asked and asked not in ("True", "true"):
         return asked
     output_dir = Path(training_args.output_dir)
-    last = get_last_checkpoint(output_dir) if output_dir.is_dir() else None
+    last = _last_complete(output_dir) if output_dir.is_dir() else None
     if asked and last is None:
         raise ValueError(f"There is no checkpoint to resume from in {output_dir}. Leave --resume_from_checkpoint out.")
     if last is not None:
@@ -85,12 +88,18 @@ def last_checkpoint(training_args: TrainingArguments) -> str | None:
     return last
 
 
+def _last_complete(output_dir: Path) -> str | None:
+    """The last checkpoint that was written to its end; the Trainer writes its own state last."""
+    complete = [path for path in output_dir.glob("checkpoint-*") if (path / TRAINER_STATE_NAME).is_file()]
+    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+
+
 def save(trainer: Trainer, metrics: dict[str, float] | None = None) -> None:
     """Save model, tokenizer and metrics, if any, in `output_dir`: written under another name first, then moved."""
     output_dir = Path(trainer.args.output_dir)
     unfinished = output_dir / "unfinished"
     trainer.save_model(str(unfinished))
-    if not trainer.is_world_process_zero():
+    if not trainer.args.should_save:
         return
     if metrics is not None:
         (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")

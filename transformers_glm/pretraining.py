@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from datasets import Dataset, IterableDataset, concatenate_datasets
@@ -30,6 +31,7 @@ from .objectives import ObjectiveSettings
 from .optimizer import use_muon
 from .pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 from .sources import Documents, DocumentSource, hold_out, load_documents
+from .whole_batches import EndlessStream, PackToTrain, WholeBatches, empty_row
 
 
 logger = logging.getLogger(__name__)
@@ -55,19 +57,25 @@ def pretrain(
     """
     _check(model_args, data_args, training_args)
     set_seed(training_args.seed)
-    train, evaluation = load_text(data_args, training_args.seed)
-    tokenizer = load_or_train_tokenizer(model_args, train, Path(training_args.output_dir))
+    # one process downloads, trains the tokenizer and fills the caches that the others then read
+    first_alone = partial(training_args.main_process_first, local=training_args.save_on_each_node)
+    with first_alone(desc="text and tokenizer"):
+        train, evaluation = load_text(data_args, training_args.seed)
+        tokenizer = load_or_train_tokenizer(model_args, train, Path(training_args.output_dir))
     model = load_or_initialize(model_args, tokenizer)
     check_agreement(tokenizer, model.config)
     max_length = _row_length(data_args, model.config)
-    train, evaluation = to_rows(train, evaluation, tokenizer, data_args, training_args.seed, max_length)
+    with first_alone(desc="rows"):
+        train, evaluation = to_rows(train, evaluation, tokenizer, data_args, training_args.seed, max_length)
     training_args.batch_eval_metrics = True
     if training_args.max_seconds is not None:
         callbacks = [*callbacks, Deadline(training_args.max_seconds)]
+    collator = make_collator(tokenizer, data_args, training_args.seed, max_length)
+    train, evaluation = in_whole_batches(train, evaluation, collator, training_args)
     trainer = Trainer(
         model=model,
         args=training_args,
-        data_collator=make_collator(tokenizer, data_args, training_args.seed, max_length),
+        data_collator=PackToTrain(collator) if data_args.packing else collator,
         train_dataset=train,
         eval_dataset=evaluation,
         processing_class=tokenizer,
@@ -180,6 +188,25 @@ def to_rows(
     return train, evaluation
 
 
+def in_whole_batches(
+    train: Documents,
+    evaluation: Dataset | None,
+    collator: DataCollatorForBlankInfilling,
+    training_args: TrainingArguments,
+) -> tuple[WholeBatches | EndlessStream, WholeBatches | None]:
+    """The same rows for any number of processes, and of accumulated batches, that make the same batch together."""
+    processes, empty = training_args.world_size, empty_row(collator.tokenizer)
+    batch = training_args.train_batch_size * processes * training_args.gradient_accumulation_steps
+    if isinstance(train, IterableDataset):
+        training_args.accelerator_config.dispatch_batches = False  # it would need batches of one length
+        train = EndlessStream(train, batch, empty, collator.set_epoch)
+    else:
+        train = WholeBatches(train, batch, empty)
+    if evaluation is not None:
+        evaluation = WholeBatches(evaluation, training_args.eval_batch_size * processes, empty)
+    return train, evaluation
+
+
 def _check(model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments) -> None:
     """What can be known to fail before anything is loaded."""
     ObjectiveSettings(
@@ -202,7 +229,7 @@ def _check(model_args: ModelArguments, data_args: DataArguments, training_args: 
         )
     if data_args.streaming and training_args.dataloader_num_workers:
         logger.warning(
-            "A stream is read by one process: workers would read it in another order. dataloader_num_workers is 0."
+            "A stream is read without workers, which would read it in another order: dataloader_num_workers is 0."
         )
         training_args.dataloader_num_workers = 0
     if data_args.streaming and training_args.max_steps <= 0:

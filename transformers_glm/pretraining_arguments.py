@@ -70,13 +70,16 @@ class DataArguments:
 
 @dataclass
 class TrainingArguments(HfTrainingArguments):
-    """The stock training arguments, with the progress in TensorBoard, and with Muon."""
+    """The stock training arguments, with the progress in TensorBoard, DDP that fits GLM, and Muon."""
 
     report_to: None | str | list[str] = field(
         default="tensorboard", metadata={"help": "Where losses are reported: tensorboard, all, none, ..."}
     )
     max_seconds: float | None = field(
         default=None, metadata={"help": "End training after this time, the learning rate at the end of its schedule."}
+    )
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "DDP looks for parameters without a gradient; a GLM has none."}
     )
     muon_learning_rate: float | None = field(
         default=None,

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint sharded over the processes by the plan of its configuration, against the same in one piece."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from transformers.distributed import DistributedConfig
+
+from modeling_glm import GLMForConditionalGeneration
+
+
+def whole(tensor):
+    """The tensor that all processes hold together."""
+    return tensor.full_tensor() if isinstance(tensor, dist.tensor.DTensor) else tensor
+
+
+def largest_difference(ours, theirs):
+    return max((whole(a) - b).abs().max().item() for a, b in zip(ours, theirs, strict=True))
+
+
+def run(how, checkpoint, folder):
+    """Write what differs, and the shares of the parameters that this process holds, to `folder`."""
+    dist.init_process_group("gloo")
+    size = dist.get_world_size()
+    config = DistributedConfig(fsdp_size=size) if how == "fsdp" else DistributedConfig(tp_size=size)
+    model = GLMForConditionalGeneration.from_pretrained(checkpoint, distributed_config=config).train()
+    expected = GLMForConditionalGeneration.from_pretrained(checkpoint).train()
+    batch = torch.load(Path(folder) / "batch.pt", weights_only=True)
+    outputs = [part(**batch) for part in (model, expected)]
+    for output in outputs:
+        whole(output.loss).backward()
+    sharded = [parameter for parameter in model.parameters() if isinstance(parameter, dist.tensor.DTensor)]
+    found = {
+        "loss": largest_difference([outputs[0].loss.detach()], [outputs[1].loss.detach()]),
+        "logits": largest_difference([outputs[0].logits.detach()], [outputs[1].logits.detach()]),
+        "gradients": largest_difference([p.grad for p in model.parameters()], [p.grad for p in expected.parameters()]),
+        "held": sum(p.to_local().numel() for p in sharded) / sum(p.numel() for p in sharded),
+        "sharded": sum(p.numel() for p in sharded) / expected.num_parameters(),
+    }
+    model.save_pretrained(Path(folder) / "saved")
+    (Path(folder) / f"found-{dist.get_rank()}.json").write_text(json.dumps(found))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
