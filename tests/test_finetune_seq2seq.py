@@ -151,6 +151,14 @@ def test_words_are_blanked_and_all_blanks_filled(rows_file, tmp_path):
     assert fill_blanks(model, tokenizer, rows[-1]["source"], max_new_tokens=8).text == rows[-1]["prediction"]
 
 
+def test_adapters_learn_to_fill_blanks_beside_pretraining_text(rows_file, tmp_path):
+    finetune(rows_file, tmp_path / "whole", "--max_steps", "1")
+    flags = ["--task", "infilling", "--model", str(tmp_path / "whole"), "--use_peft", "--max_steps", "3"]
+    flags += ["--pretrain_data", rows_file, "--pretrain_share", "0.5", "--blank_ratios", "0.4", "--metrics", "bleu"]
+    metrics = finetune(rows_file, tmp_path / "run", *flags, config=())
+    assert metrics["method"] == "glm-lora" and "bleu_40" in metrics
+
+
 def test_a_bart_of_the_same_size_is_the_baseline(rows_file, tmp_path):
     metrics = finetune(
         rows_file, tmp_path / "run", "--method", "bart", "--max_steps", "2", "--source", "{text} [MASK]"

@@ -8,15 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_glm import naive_logits, naive_row
 
-from transformers_glm.language_modeling import (
+from transformers_glm.language_modeling import generate_texts, perplexities, score_last_words, score_texts
+from transformers_glm.language_modeling_rows import (
     Window,
-    generate_texts,
     last_word,
     lay_out_last_word,
     lay_out_window,
-    perplexities,
-    score_last_words,
-    score_texts,
     windows,
 )
 from transformers_glm.wikitext import detokenize

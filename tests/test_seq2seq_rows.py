@@ -79,7 +79,15 @@ def test_the_longest_column_is_shortened_and_the_blank_stays(keep, expected, let
 
 
 @pytest.mark.parametrize(
-    "answer, expected", [("f", "d e f g"), ("a", "a b c d"), ("j", "g h i j"), ("none", "a b c d")]
+    "answer, expected",
+    [
+        ("f", "e f g h"),
+        ("e f g", "e f g h"),
+        ("c d e f", "c d e f"),
+        ("a", "a b c d"),
+        ("j", "g h i j"),
+        ("none", "a b c d"),
+    ],
 )
 def test_the_part_round_the_answer_stays(answer, expected, letters):
     coder = encoder(letters, "{long} [MASK]", keep="answer", max_source_length=7)

@@ -12,17 +12,8 @@ from matplotlib.figure import Figure
 
 GROUP_BY = ("task", "method", "model", "train_rows")
 # numbers that say how a run was made, not how well it did
-NOT_METRICS = {
-    "seed",
-    "train_rows",
-    "eval_rows",
-    "parameters",
-    "steps",
-    "train_loss",
-    "train_runtime",
-    "tokens",
-    "words",
-}
+NOT_METRICS = {"seed", "train_rows", "eval_rows", "parameters", "steps", "train_loss", "train_runtime"}
+NOT_METRICS |= {"tokens", "words", "lambada_rows", "generated"}
 
 
 class Value(NamedTuple):

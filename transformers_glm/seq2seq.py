@@ -86,15 +86,7 @@ def finetune(settings: Settings, command: str) -> dict[str, Any]:
         train_set = mix(train_set, load_pretraining_rows(args, tokenizer, budget), args.pretrain_share, seed)
     task.prepare(model)
     trainer = make_trainer(settings, model, tokenizer, train_set, scored_set)
-    metrics = {
-        "task": args.task,
-        "method": settings.model.method + ("-lora" if settings.model.use_peft else ""),
-        "model": settings.model.model or "new",
-        "seed": seed,
-        "train_rows": len(train),
-        "eval_rows": len(scored),
-        "parameters": model.num_parameters(),
-    }
+    metrics = _identity(settings, len(train), len(scored)) | {"parameters": model.num_parameters()}
     if train_set is not None:
         trained = train_from_checkpoint(trainer)
         metrics |= {name: trained[name] for name in ("train_loss", "train_runtime") if name in trained}
@@ -186,6 +178,18 @@ def make_trainer(
         processing_class=tokenizer,
         callbacks=[] if training.max_seconds is None else [Deadline(training.max_seconds)],
     )
+
+
+def _identity(settings: Settings, train_rows: int, eval_rows: int) -> dict[str, Any]:
+    """What tells a run apart."""
+    return {
+        "task": settings.rows.task,
+        "method": settings.model.method + ("-lora" if settings.model.use_peft else ""),
+        "model": settings.model.model or "new",
+        "seed": settings.training.seed,
+        "train_rows": train_rows,
+        "eval_rows": eval_rows,
+    }
 
 
 def _load(paths: Sequence[str] | None, split: str, args: RowArguments) -> Sequence[Row]:

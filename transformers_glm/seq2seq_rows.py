@@ -199,12 +199,14 @@ class Seq2SeqEncoder:
         last = len(stretch.ids) - left
         if self.keep in ("left", "right"):
             return 0 if self.keep == "left" else last
-        found = stretch.text.find(str(column_of(row, self.keep, where)).strip())
+        answer = str(column_of(row, self.keep, where)).strip()
+        found = stretch.text.find(answer)
         if found < 0:
             return 0
         ends = [end - stretch.offset for _, end in stretch.offsets]
-        token = sum(end <= found for end in ends)
-        return max(0, min(token - left // 2, last))
+        first, after = (sum(end <= place for end in ends) for place in (found, found + len(answer)))
+        around = max(0, left - (after - first))
+        return max(0, min(first - around // 2, last))
 
 
 @dataclass
