@@ -5,7 +5,7 @@ Pretrain GLM on text by autoregressive blank infilling.
     python scripts/pretrain.py configs/pretrain_demo.yaml --train_data my.txt --output_dir output/mine
     torchrun --nproc_per_node 8 scripts/pretrain.py configs/pretrain_335m.yaml --learning_rate 1e-4
 
-Run again with the same output_dir, it goes on from the last checkpoint.
+Run again with the same output_dir, it goes on from the last checkpoint. docs/scaling.md: many cards, many machines.
 """
 
 import logging

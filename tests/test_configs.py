@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from accelerate.utils import FullyShardedDataParallelPlugin
+from transformers import HfArgumentParser
 
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
@@ -121,3 +126,36 @@ def test_every_task_has_a_config(name):
         settings = (args.learning_rate, args.weight_decay, args.warmup_steps, args.lr_scheduler_type)
         assert settings == (1e-5, 0.1, 0.1, "linear")
         assert (args.num_train_epochs, args.per_device_train_batch_size) == EPOCHS[name]
+
+
+def test_the_fsdp_settings_are_read(tmp_path):
+    path = Path(__file__).parents[1] / "configs" / "fsdp2.json"
+    settings = parse_arguments(
+        (TrainingArguments,),
+        [*ANYWHERE, "--output_dir", str(tmp_path), "--fsdp", "--fsdp_config", str(path)],
+    )[0].fsdp_plugin_args
+    plugin = FullyShardedDataParallelPlugin(**settings)
+    assert plugin.fsdp_version == 2 and plugin.reshard_after_forward is True
+    assert plugin.transformer_cls_names_to_wrap == ["GLMLayer"] == GLMForConditionalGeneration._no_split_modules
+    assert "FULL_STATE_DICT" in str(plugin.state_dict_type)  # the checkpoints then hold model.safetensors
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_the_deepspeed_settings_leave_to_the_trainer_what_its_arguments_say(stage):
+    path = Path(__file__).parents[1] / "configs" / f"deepspeed_zero{stage}.json"
+    settings = json.loads(path.read_text())
+    assert settings["zero_optimization"]["stage"] == stage
+    for name in ("gradient_clipping", "gradient_accumulation_steps", "train_batch_size"):
+        assert settings[name] == "auto"
+
+
+def test_the_documented_launch_lines_have_flags_that_exist():
+    text = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^    .*scripts/pretrain.py (.*)$", text, flags=re.MULTILINE)
+    assert len(lines) == 3
+    known = HfArgumentParser(DATACLASSES)._option_string_actions
+    for line in [*lines, *re.findall(r"`(--[^`]*)`", text.replace("--cards", ""))]:
+        words = shlex.split(line)
+        assert [word for word in words if word.startswith("--") and word not in known] == []
+        paths = [word for word in words if word.startswith("configs/")]
+        assert all((Path(__file__).parents[1] / path).is_file() for path in paths)

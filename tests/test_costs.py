@@ -119,14 +119,25 @@ def test_the_expected_batch_is_the_mean_of_the_collators(tokenizer, level):
     assert (batch["labels"] != -100).sum() / 200 == pytest.approx(expected.labelled, rel=0.15)
 
 
-def test_the_plan_is_a_table(capsys):
+@pytest.fixture
+def plan_run():
     spec = importlib.util.spec_from_file_location("plan_run", ROOT / "scripts" / "plan_run.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    script.main([str(ROOT / "configs" / "pretrain_335m.yaml"), "--cards", "1", "8"])
+    return script.main
+
+
+def test_the_plan_is_a_table(capsys, plan_run):
+    plan_run([str(ROOT / "configs" / "pretrain_335m.yaml"), "--cards", "1", "8"])
     lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 4
     one, eight = (dict(zip(lines[0], line, strict=True)) for line in lines[2:])
     assert (one["parameters"], one["text"], one["rows"]) == ("335 M", "105 B", "16")
     assert float(one["days"]) == pytest.approx(8 * float(eight["days"]), rel=0.1)
     assert int(eight["FSDP2, checkpointing"]) < int(eight["FSDP2"]) < int(one["DDP"]) < int(eight["DDP"])
+
+
+def test_the_documented_table_is_what_the_script_prints(capsys, plan_run):
+    sizes = ("110m", "335m", "410m", "515m", "2b", "10b")
+    plan_run([str(ROOT / "configs" / f"pretrain_{size}.yaml") for size in sizes])
+    assert capsys.readouterr().out in (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")

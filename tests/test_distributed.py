@@ -41,8 +41,13 @@ def launch(processes, script, *arguments, cache, **environment):
     torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     command = [*torchrun, "--nproc_per_node", str(processes)] if processes > 1 else []
     environment = {
-        **{"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
-        "HF_DATASETS_CACHE": str(cache),
+        **{
+            "OMP_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "HF_HUB_OFFLINE": "1",
+            "HF_DATASETS_CACHE": str(cache),
+        },
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         **environment,
     }
     run = subprocess.Popen(
@@ -189,7 +194,7 @@ def test_a_killed_process_loses_nothing(folder, flags):
 
 @pytest.mark.slow
 def test_fsdp_learns_what_one_process_learns(folder, one_process):
-    flags = ["--fsdp", "--fsdp_config", ROOT / "configs" / "fsdp2.json"]
+    flags = ["--fsdp", "--fsdp_config", ROOT / "configs" / "fsdp2.json", "--activation_checkpointing"]
     two = Run(folder, "fsdp", *batch_of("4", *EPOCHS, *flags), processes=2).finish()
     check_equal(two, one_process)
 
