@@ -24,7 +24,7 @@ def test_the_python_blocks_run(text_model, tokenizer, tmp_path, monkeypatch):
 
 
 def test_the_commands_name_files_that_exist():
-    named = re.findall(r"(?:scripts|configs|benchmarks|docs|tests)/[\w./]+", README)
+    named = re.findall(r"(?:scripts|configs|benchmarks|docs|tests)/[\w./-]+", README)
     assert named
     assert [name for name in named if not (ROOT / name.rstrip(".")).exists()] == []
 
