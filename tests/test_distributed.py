@@ -106,7 +106,10 @@ class Run:
         return [entry["loss"] for entry in history if "loss" in entry]
 
     def weights(self):
-        return load_file(self.output / "model.safetensors")
+        weights = load_file(self.output / "model.safetensors")
+        head = weights.pop("lm_head.weight", None)  # sharded runs write the tied head too
+        assert head is None or torch.equal(head, weights["glm.word_embeddings.weight"])
+        return weights
 
     def metrics(self):
         metrics = json.loads((self.output / "metrics.json").read_text())

@@ -70,6 +70,10 @@ def train_from_checkpoint(trainer: Trainer) -> dict[str, float]:
             logger.warning("All %d steps are done already.", trainer.args.max_steps)
             load_model(trainer.model, Path(checkpoint) / SAFE_WEIGHTS_NAME, strict=False)  # the tied head is not saved
             trainer.state = state
+            if trainer.is_fsdp_enabled:  # it evaluates only what has been sharded together with its optimizer
+                trainer.model, trainer.optimizer = trainer.accelerator.prepare(
+                    trainer.model, trainer.create_optimizer()
+                )
             return {"train_runtime": 0.0}
     return trainer.train(resume_from_checkpoint=checkpoint).metrics
 
