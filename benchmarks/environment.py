@@ -10,9 +10,9 @@ from importlib.metadata import version
 import torch
 
 
-def describe() -> str:
-    """The machine and the versions, in one line."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "tokenizers", "numpy"))
+def describe(*more: str) -> str:
+    """The machine and the versions, of `more` packages too, in one line."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "tokenizers", "numpy", *more))
     return f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, {packages}"
 
 

@@ -2,9 +2,11 @@
 """PEFT's adapters of weights: default targets, training, merging, saving, several at once. Virtual tokens: test_peft_prompts."""
 
 import os
+import re
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -423,3 +425,23 @@ def test_blanks_are_filled_by_an_adapted_model_and_by_the_merged_one(task, token
     by_merged = make_pipeline("blank-infilling", model=merged, tokenizer=tokenizer)(text, max_new_tokens=4)
     assert filled.pieces == again.pieces == through_pipeline["pieces"] == by_merged["pieces"]
     assert filled.log_probabilities == pytest.approx(again.log_probabilities, abs=1e-4)
+
+
+def test_what_the_documentation_says_runs(tokenizer, tmp_path, monkeypatch):
+    make_model(
+        hidden_size=64,
+        vocab_size=len(tokenizer),
+        mask_token_ids=tokenizer.mask_token_ids,
+        decoder_start_token_id=tokenizer.sop_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
+    ).save_pretrained(tmp_path / "output" / "demo")
+    tokenizer.save_pretrained(tmp_path / "output" / "demo")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "peft.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"(<!-- needs (\w+) -->\n)?```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 5
+    namespace = {}
+    for _, package, block in blocks:
+        if not package or find_spec(package) is not None:
+            exec(compile(block, "docs/peft.md", "exec"), namespace)
