@@ -22,7 +22,7 @@ def check_metrics(names: Sequence[str]) -> None:
     missing = sorted({NEEDED[name] for name in names if find_spec(NEEDED[name]) is None})
     if missing:
         raise ImportError(
-            f"The metrics need {', '.join(missing)}. Install them: pip install transformers-glm[metrics]; or choose others "
+            f"The metrics need {', '.join(missing)}. Install them: pip install transformers-glm[eval]; or choose others "
             "with --metrics."
         )
 
