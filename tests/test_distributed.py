@@ -225,6 +225,7 @@ def test_a_model_sharded_by_its_plan_computes_the_same(tmp_path, how):
     for rank in range(2):
         found = json.loads((tmp_path / f"found-{rank}.json").read_text())
         assert max(found["loss"], found["logits"], found["gradients"]) < 1e-5
+        assert found["generates the same"]
         assert found["held"] == pytest.approx(0.5, abs=0.03)
         assert found["sharded"] > 0.8
     saved, original = (load_file(tmp_path / name / "model.safetensors") for name in ("saved", "model"))
