@@ -41,6 +41,9 @@ def run(how, checkpoint, folder):
         "sharded": sum(p.numel() for p in sharded) / expected.num_parameters(),
     }
     model.save_pretrained(Path(folder) / "saved")
+    prompt = {"input_ids": batch["input_ids"][:, :8].index_fill(1, torch.tensor([3]), model.config.mask_token_ids[0])}
+    pieces = [part.eval().generate(**prompt, max_new_tokens=6, do_sample=False).tolist() for part in (model, expected)]
+    found["generates the same"] = pieces[0] == pieces[1] and len(pieces[0][0]) > 2
     (Path(folder) / f"found-{dist.get_rank()}.json").write_text(json.dumps(found))
     dist.barrier()
     dist.destroy_process_group()
