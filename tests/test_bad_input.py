@@ -38,7 +38,7 @@ CALLS = {
     ),
     "two streams without input_ids": (
         lambda model: call(model, decoder_input_ids=[[SOP]]),
-        "two streams.*need input_ids",
+        "two streams.*need one of input_ids and inputs_embeds",
     ),
     "more pieces than blanks": (
         lambda model: call(model, input_ids=[[CLS, MASK, SOP, 5, SOP, 6]]),
