@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import copy
 import json
 import subprocess
 import sys
@@ -338,6 +339,33 @@ def test_two_streams_by_decoder_input_ids_by_labels_and_by_both_are_one():
     same(by_labels.logits, by_decoder.logits, 0)
     same(by_labels.loss, by_both.loss, 0)
     assert by_decoder.loss is None
+
+
+def test_two_streams_take_embeddings_for_part_a():
+    model, labels = MODELS["sdpa"], padded(TARGETS, value=-100)
+    inputs = {"attention_mask": padded([[1] * len(row) for row in PART_A]), "labels": labels}
+    input_ids = padded(PART_A, value=PAD)
+    with torch.no_grad():
+        by_ids = model(input_ids=input_ids, **inputs)
+        by_embeddings = model(inputs_embeds=model.glm.word_embeddings(input_ids), **inputs)
+    same(by_embeddings.logits, by_ids.logits)
+    same(by_embeddings.loss, by_ids.loss)
+
+
+def test_positions_count_on_from_a_cache():
+    model, row = MODELS["sdpa"], torch.tensor([[PAD, CLS, 11, 12, MASK, 14]])
+    mask = (row != PAD).long()
+    with torch.no_grad():
+        cache = model(row[:, :3], attention_mask=mask[:, :3], use_cache=True).past_key_values
+        derived = model(row[:, 3:], attention_mask=mask, past_key_values=copy.deepcopy(cache)).logits
+        given = model(
+            row[:, 3:],
+            attention_mask=mask,
+            past_key_values=cache,
+            position_ids=torch.tensor([[2, 3, 4]]),
+            block_position_ids=torch.zeros(1, 3, dtype=torch.long),
+        ).logits
+    assert torch.equal(derived, given)
 
 
 def test_decoder_input_ids_begin_with_sop_under_the_first_label():

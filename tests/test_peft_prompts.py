@@ -181,6 +181,19 @@ def test_gradients_reach_the_prompt_alone_and_training_mode_has_the_same_loss(me
         assert (parameter.grad is not None and bool(parameter.grad.any())) == ("prompt_encoder" in name), name
 
 
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_gradient_checkpointing_gives_the_prompt_the_same_gradients(use_reentrant):
+    gradients = []
+    for checkpointing in (False, True):
+        model = adapted("P-tuning").train()
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+        model(**batch_of(EXAMPLES, "left")).loss.backward()
+        gradients.append([parameter.grad for parameter in model.prompt_encoder.parameters()])
+    for gradient, expected in zip(*gradients, strict=True):
+        same(gradient, expected)
+
+
 @pytest.mark.parametrize("method", EVERY)
 def test_labels_do_not_leak(method):
     model, batch = adapted(method), batch_of(EXAMPLES, "left")
