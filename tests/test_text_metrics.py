@@ -76,7 +76,7 @@ def test_an_unknown_metric_is_refused_by_name():
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr("transformers_glm.text_metrics.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"nltk, sacrebleu.*transformers-glm\[metrics\]"):
+    with pytest.raises(ImportError, match=r"nltk, sacrebleu.*transformers-glm\[eval\]"):
         check_metrics(["bleu", "meteor"])
 
 
