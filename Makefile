@@ -18,7 +18,7 @@ help:
 	@echo "make check   the same without installing"
 	@echo "make style   format and fix what can be fixed"
 	@echo "make demo    pretrain a small GLM on this machine and fill blanks with it; TEXT=my.txt takes your text"
-	@echo "make bench   the speed ratios of benchmarks/"
+	@echo "make bench   the speed ratios of benchmarks/, written to benchmarks/RESULTS.md"
 	@echo "make clean   remove the environments, output/ and caches"
 
 install: $(STAMP)
@@ -49,7 +49,7 @@ demo: $(STAMP)
 	$(BIN)/python scripts/demo.py $(if $(TEXT),--text "$(TEXT)")
 
 bench: $(STAMP)
-	for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) .venv-lowest output .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
