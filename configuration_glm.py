@@ -122,9 +122,8 @@ class GLMConfig(PreTrainedConfig):
                 "Leave it out; a configuration that has it is of another model."
             )
         kwargs.pop("model_type", None)  # an old config.json says "glm", which is GLM-4's
-        if (
-            self._auto_class is None
-        ):  # the code that auto_map names is saved only with classes that came from beside weights
+        # the code that auto_map names is saved only with classes that came from beside weights
+        if self._auto_class is None:
             kwargs.pop("auto_map", None)
         for field in DROPPED_FIELDS:
             kwargs.pop(field, None)

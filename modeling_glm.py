@@ -40,9 +40,8 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         super().__init__(config)
         self.glm = GLMModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.loss_type = (
-            "ForMaskedLM"  # labels are aligned with the logits; the loss of causal models would shift them
-        )
+        # labels are aligned with the logits; the loss of causal models would shift them
+        self.loss_type = "ForMaskedLM"
         self.post_init()
 
     @can_return_tuple
@@ -112,10 +111,9 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             )
             input_ids, inputs_embeds = (joined, None) if inputs_embeds is None else (None, joined)
             logits_to_keep = decoder_input_ids.shape[1]
-        elif labels is not None:
-            logits_to_keep = 0
-        else:
-            self._warn_of_a_lost_target(source, block_position_ids)
+        elif labels is not None or self.training:
+            logits_to_keep = 0 if labels is not None else logits_to_keep
+            self._warn_of_what_teaches_nothing(source, block_position_ids, labels)
         if labels is not None:
             row = decoder_input_ids if two_streams else source
             labels = self._check_labels(labels, row, has_virtual_tokens=inputs_embeds is not None)
@@ -180,11 +178,20 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             return False
         return source.shape[:2] != labels.shape or bool(self._has_blank(source).all())
 
-    def _warn_of_a_lost_target(self, source, block_position_ids):
-        """Label smoothing takes the labels away: without `decoder_input_ids` the logits would be those of the source."""
-        if not self.training or source is None or not self._has_no_piece(source, block_position_ids):
+    def _warn_of_what_teaches_nothing(self, source, block_position_ids, labels):
+        """
+        Rows without a piece: a causal model's labels, which Part A holds in sight, or none. Label smoothing takes the labels
+        away, and without `decoder_input_ids` the logits would be those of the source.
+        """
+        if source is None or not self._has_no_piece(source, block_position_ids):
             return
-        if bool(self._has_blank(source).all()):
+        if labels is not None:
+            logger.warning_once(
+                "The labels are of rows without a piece (no sop). Such a row is Part A, in which every token sees all others: "
+                "a causal model's labels are in sight, and copying them teaches nothing. Use "
+                "DataCollatorForBlankInfilling, or a source and a target with DataCollatorForSeq2Seq(tokenizer, model=model)."
+            )
+        elif bool(self._has_blank(source).all()):
             logger.warning_once(
                 "A source is trained on without its target. With label smoothing the model gets no labels: use a collator "
                 "that gives decoder_input_ids, as DataCollatorForSeq2Seq(tokenizer, model=model) does."

@@ -202,6 +202,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         self._add_bos_token = self._add_eos_token = False
         self._set_source_template()
 
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """Number of tokens that encoding adds to a text or a pair without a blank, the appended mask token included."""
+        appended = self.append_mask is not None and not self._target_mode
+        return super().num_special_tokens_to_add(pair) + appended
+
     def _set_source_template(self, *blank: str):
         cls, eos = self.cls_token, self.eos_token
         between = [eos, eos] if cls == "<s>" else [self.sep_token or eos]  # RoBERTa's pairs have two

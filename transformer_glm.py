@@ -305,9 +305,9 @@ class GLMModel(GLMPreTrainedModel):
         _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
         block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
         rows = self.transformer.position_embeddings.weight.shape[0]
-        check_range(position_ids, rows, "position_ids", "position table (max_sequence_length)")
+        check_range(position_ids, rows, "position_ids", "position table (max_sequence_length + 1)")
         if self.config.block_position_encoding:
-            check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length)")
+            check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length + 1)")
         hidden_states = self.transformer(
             inputs_embeds,
             position_ids,

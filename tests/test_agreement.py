@@ -19,7 +19,7 @@ def config_of(tokenizer, **changes):
     return GLMConfig(**settings | changes)
 
 
-@pytest.mark.parametrize("changes", [{}, {"vocab_size": 512}])
+@pytest.mark.parametrize("changes", [{}, {"vocab_size": 512}, {"vocab_size": 912}, {"eos_token_id": 9}])
 def test_a_config_made_for_the_tokenizer_agrees(tokenizer, changes):
     check_agreement(tokenizer, config_of(tokenizer, **changes))
 
@@ -32,6 +32,8 @@ def test_a_config_made_for_the_tokenizer_agrees(tokenizer, changes):
         ({"decoder_start_token_id": 12}, "sop .*: 8 and 12"),
         ({"pad_token_id": 13}, "pad_token_id: 0 and 13"),
         ({"eos_token_id": [14]}, r"eop and eos .*: \[1, 9\] and \[14\]"),
+        ({"eos_token_id": [9, 14]}, r"eop and eos .*: \[1, 9\] and \[9, 14\]"),
+        ({"eos_token_id": 1}, r"eop and eos .*: \[1, 9\] and \[1\]"),
         ({"vocab_size": 300}, "vocabulary: 400 tokens and room for 300"),
     ],
 )

@@ -50,7 +50,7 @@ CALLS = {
     ),
     "a text longer than the position table": (
         lambda model: call(model, input_ids=[[CLS, *[5] * 65]]),
-        r"position_ids holds 65, outside the position table \(max_sequence_length\) of 65. Shorten the text",
+        r"position_ids holds 65, outside the position table \(max_sequence_length \+ 1\) of 65. Shorten the text",
     ),
     "a piece longer than the block positions": (
         lambda model: call(model, input_ids=[[CLS, MASK, SOP, *[5] * 64]]),

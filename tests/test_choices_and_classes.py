@@ -232,6 +232,17 @@ def test_a_source_without_its_target_is_warned_of_in_training(monkeypatch):
     assert len(messages) == 1 and "DataCollatorForSeq2Seq(tokenizer, model=model)" in messages[0]
 
 
+def test_labels_of_a_causal_model_are_warned_of(monkeypatch):
+    messages = []
+    monkeypatch.setattr("modeling_glm.logger.warning_once", messages.append)
+    model, row = make_model(), torch.tensor([[CLS, 11, MASK, EOS, SOP, 12]])
+    model(row, labels=torch.tensor([[-100] * 4 + [12, EOP]]))
+    model(row[:, :4], labels=torch.tensor([[12, EOP]]))
+    assert not messages
+    model(torch.tensor([[CLS, 11, 12, EOS]]), labels=torch.tensor([[11, 12, EOS, -100]]))
+    assert len(messages) == 1 and "DataCollatorForBlankInfilling" in messages[0]
+
+
 def test_every_part_of_a_long_source_has_its_blank():
     tokenizer = GLMTokenizer.train(WORDS, vocab_size=320, append_mask="[MASK]")
     text = " ".join(WORDS * 4)

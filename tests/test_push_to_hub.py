@@ -114,7 +114,7 @@ def test_the_card_says_use_data_and_metrics(saved, out):
     card = ModelCard.load(out / "README.md")
     assert card.data.to_dict() == {
         "library_name": "transformers",
-        "pipeline_tag": "fill-mask",
+        "pipeline_tag": "text-generation",
         "tags": ["glm", "blank-infilling"],
         "license": "apache-2.0",
         "language": ["en"],
@@ -173,6 +173,8 @@ def test_what_is_no_whole_model_is_refused(saved, out, tmp_path):
     save_file(tensors, saved / "model.safetensors", metadata={"format": "pt"})
     refused("lacks 1 weights of a GLMForConditionalGeneration, .*final_layernorm.weight among them")
     config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps(config | {"quantization_config": {"load_in_8bit": True}}))
+    refused("holds a quantized model, which Transformers cannot load and save again")
     (saved / "config.json").write_text(json.dumps(config | {"architectures": ["GLMFor"]}))
     refused("names the architecture 'GLMFor'. It must be one of .*'GLMModel'")
     (saved / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))

@@ -324,6 +324,10 @@ class TestAppendMask:
     def test_a_text_with_a_blank_stays_as_it_is(self, appending):
         assert words(appending, appending("a[sMASK]")) == ["[CLS] a [sMASK] <|endoftext|>"]
 
+    def test_it_counts_among_the_tokens_that_are_added(self, appending):
+        assert appending.num_special_tokens_to_add() == len(appending("ab")["input_ids"]) - 2 == 3
+        assert appending.num_special_tokens_to_add(pair=True) == len(appending("a", "b")["input_ids"]) - 2
+
     @pytest.mark.parametrize("side, letters", [("left", "e f"), ("right", "a b")])
     def test_truncation_keeps_it_in_batches_of_both_kinds(self, appending, fresh_side, side, letters):
         with fresh_side(appending, side):

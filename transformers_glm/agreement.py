@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 from configuration_glm import GLMConfig
 
 
-MOST_PADDING = 128  # rows that the released vocabularies are filled up with, at most
+MOST_PADDING = 512  # rows that vocabularies are filled up with for speed, at most; 128 in the released ones
 
 
 def check_agreement(tokenizer: PreTrainedTokenizerBase, config: GLMConfig) -> None:
@@ -19,13 +19,15 @@ def check_agreement(tokenizer: PreTrainedTokenizerBase, config: GLMConfig) -> No
         `ValueError`: names each difference with both values.
     """
     stops = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = {tokenizer.eop_token_id, tokenizer.eos_token_id}
     both = {
         "mask_token_ids": (tokenizer.mask_token_ids, config.mask_token_ids),
         "sop (decoder_start_token_id)": (tokenizer.sop_token_id, config.decoder_start_token_id),
         "pad_token_id": (tokenizer.pad_token_id, config.pad_token_id),
-        "eop and eos (eos_token_id)": (sorted({tokenizer.eop_token_id, tokenizer.eos_token_id}), sorted(stops)),
     }
     differences = [f"{name}: {ours} and {theirs}" for name, (ours, theirs) in both.items() if ours != theirs]
+    if tokenizer.eop_token_id not in stops or not ends.issuperset(stops):
+        differences.append(f"eop and eos (eos_token_id): {sorted(ends)} and {stops}")
     if len(tokenizer) > config.vocab_size:
         differences.append(f"vocabulary: {len(tokenizer)} tokens and room for {config.vocab_size}")
     if config.vocab_size - len(tokenizer) > MOST_PADDING:

@@ -173,6 +173,11 @@ def _load_model(source: Path) -> PreTrainedModel:
             f"{source} holds a model of type {settings.get('model_type')!r}, not {GLMConfig.model_type!r}. Convert an old GLM "
             "with scripts/convert_checkpoint.py."
         )
+    if "quantization_config" in settings:
+        raise ValueError(
+            f"{source} holds a quantized model, which Transformers cannot load and save again. Push the whole model; who loads "
+            "it quantizes it with a quantization_config."
+        )
     architecture = (settings.get("architectures") or [None])[0]
     if architecture not in AUTO_MODELS.values():
         raise ValueError(

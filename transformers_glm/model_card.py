@@ -16,7 +16,12 @@ LM, CLASSIFIER, CHOICE, BASE = (
     "GLMModel",
 )
 # what the Hub calls the task of each architecture
-TASKS = {LM: "fill-mask", CLASSIFIER: "text-classification", CHOICE: "multiple-choice", BASE: "feature-extraction"}
+TASKS = {
+    LM: "text-generation",
+    CLASSIFIER: "text-classification",
+    CHOICE: "multiple-choice",
+    BASE: "feature-extraction",
+}
 AUTO_CLASSES = {
     LM: "AutoModelForSeq2SeqLM",
     CLASSIFIER: "AutoModelForSequenceClassification",

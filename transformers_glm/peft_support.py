@@ -28,9 +28,7 @@ def support_virtual_tokens(peft_model) -> None:
     """
     if isinstance(peft_model.PeftModel._setup_prompt_encoder, BoundFunctionWrapper):
         return  # a reload of this package
-    # PEFT before 0.20 has no such method: there the model refuses rows that lost one of their positions
-    if "_adjust_prompt_learning_kwargs" in vars(peft_model.PeftModel):
-        wrap_function_wrapper(peft_model, "PeftModel._adjust_prompt_learning_kwargs", _adjust)
+    wrap_function_wrapper(peft_model, "PeftModel._adjust_prompt_learning_kwargs", _adjust)
     wrap_function_wrapper(peft_model, "PeftModel._setup_prompt_encoder", _set_up_one_transformer)
     for name in ("forward", "generate", "prepare_inputs_for_generation"):
         as_causal = vars(peft_model.PeftModelForCausalLM)[name]

@@ -11,7 +11,7 @@ from .evaluation import METRICS
 
 
 Units = Literal["english", "words", "characters"]
-NEEDED = {"rouge": "rouge_score", "bleu": "sacrebleu", "chrf": "sacrebleu", "meteor": "nltk"}  # extra `metrics`
+NEEDED = {"rouge": "rouge_score", "bleu": "sacrebleu", "chrf": "sacrebleu", "meteor": "nltk"}  # extra `eval`
 
 
 def check_metrics(names: Sequence[str]) -> None:
