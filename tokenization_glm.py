@@ -3,7 +3,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from tokenizers import AddedToken, Encoding, Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
@@ -155,6 +155,10 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 f"vocab_size={vocab_size} has no room for {len(alphabet)} bytes and {len(NEW_TOKENS)} special tokens. "
                 f"Choose {least} or more."
             )
+        texts = iter(texts)
+        first = next(texts, None)
+        if first is None:
+            raise ValueError("There is no text to train a tokenizer on. Check what the texts are read from.")
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             min_frequency=min_frequency,
@@ -163,7 +167,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             show_progress=False,
         )
         backend = byte_level({}, [])
-        backend.train_from_iterator(texts, trainer)
+        backend.train_from_iterator(chain([first], texts), trainer)
         return cls(tokenizer_object=backend, **kwargs)
 
     def train_new_from_iterator(

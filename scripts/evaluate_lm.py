@@ -11,12 +11,11 @@ Perplexity and accuracy are measured twice: with the context in Part A (bidirect
 import json
 import logging
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers_glm.arguments import parse_arguments
+from transformers_glm.arguments import parse_arguments, run
 from transformers_glm.language_modeling_run import LanguageModelingArguments, evaluate_lm
 
 
@@ -34,4 +33,4 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -49,14 +49,14 @@ def batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def readable(batch: list[str], tokenizer) -> tuple[list[str], list[str]]:
+def readable(batch: list[str], tokenizer, positions: int) -> tuple[list[str], list[str]]:
     """The texts that can be filled, and what is wrong with the others: one bad line does not end a long input."""
     from transformers_glm.infilling import read_prompt
 
     texts, errors = [], []
     for text in batch:
         try:
-            read_prompt(text, tokenizer)
+            read_prompt(text, tokenizer, positions)
         except ValueError as error:
             errors.append(f"error: {error}")
         else:
@@ -86,7 +86,7 @@ def main(args: argparse.Namespace) -> None:
     texts = iter(args.texts) if args.texts else (line.rstrip("\n") for line in sys.stdin if line.strip())
     refused = 0
     for batch in batches(texts, args.batch_size):
-        batch, errors = readable(batch, tokenizer)
+        batch, errors = readable(batch, tokenizer, model.config.max_sequence_length + 1)
         refused += len(errors)
         print(*errors, sep="\n", end="\n" if errors else "", file=sys.stderr)
         for filled in transformers_glm.fill_blanks(model, tokenizer, batch, batch_size=args.batch_size, **settings):

@@ -14,10 +14,9 @@ docs/tasks.md lists the tasks, and says how to add one.
 
 import logging
 import shlex
-import sys
 from collections.abc import Sequence
 
-from transformers_glm.arguments import parse_arguments
+from transformers_glm.arguments import parse_arguments, run
 from transformers_glm.cloze_arguments import (
     FinetuningModelArguments,
     TaskArguments,
@@ -40,4 +39,4 @@ def main(arguments: Sequence[str]) -> dict[str, float | int | str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

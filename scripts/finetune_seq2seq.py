@@ -12,11 +12,10 @@ Without --train_data a model is scored only. Run again with the same output_dir,
 
 import logging
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from transformers_glm.arguments import parse_arguments
+from transformers_glm.arguments import parse_arguments, run
 from transformers_glm.seq2seq import Settings, finetune
 from transformers_glm.seq2seq_arguments import GenerationArguments, ModelArguments, RowArguments, TrainingArguments
 
@@ -33,4 +32,4 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -9,10 +9,9 @@ Run again with the same output_dir, it goes on from the last checkpoint. docs/sc
 """
 
 import logging
-import sys
 from collections.abc import Sequence
 
-from transformers_glm.arguments import parse_arguments
+from transformers_glm.arguments import parse_arguments, run
 from transformers_glm.pretraining import pretrain
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
@@ -32,4 +31,4 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

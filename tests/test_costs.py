@@ -34,7 +34,7 @@ def inputs():
 def trained(checkpointing=False, **settings):
     model = make_model(**SIZES, **settings).train()
     if checkpointing:
-        model.activation_checkpointing_enable()
+        model.gradient_checkpointing_enable()
     return model
 
 

@@ -163,6 +163,8 @@ def test_held_out_documents_are_not_trained_on():
 def test_more_documents_cannot_be_held_out_than_there_are():
     with pytest.raises(ValueError, match="1 documents cannot be held out of 1"):
         hold_out(Dataset.from_dict({"text": ["x"]}), 1)
+    with pytest.raises(ValueError, match="2 documents cannot be held out of a stream of no more"):
+        hold_out(Dataset.from_dict({"text": ["x", "y"]}).to_iterable_dataset(), 2)
 
 
 def test_long_texts_are_cut_behind_the_last_sentence_that_fits():

@@ -32,6 +32,15 @@ def evaluate(tokenizer, text_model, tmp_path):
     return lambda *more: module.main([*flags, *map(str, more)])
 
 
+@pytest.mark.parametrize(("flags", "width", "stride"), [([], 127, 63), (["--width", 24], 24, 12)])
+def test_half_of_a_window_is_context_unless_told_otherwise(evaluate, tmp_path, flags, width, stride):
+    (tmp_path / "text.txt").write_text(f"{TEXT}\n")
+    metrics = evaluate("--perplexity_data", tmp_path / "text.txt", *flags)
+    assert (metrics["width"], metrics["stride"]) == (width, stride)
+    with pytest.raises(ValueError, match=f"stride {width} is not between 0 and the window's width {width}"):
+        evaluate("--perplexity_data", tmp_path / "text.txt", *flags, "--stride", width)
+
+
 def test_all_is_measured_and_written(evaluate, tokenizer, text_model, tmp_path, capsys):
     (tmp_path / "text.txt").write_text(f"{TEXT}\n{TEXT} It is.\n")
     (tmp_path / "last.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in (TEXT, "a blank", "a hole")))

@@ -29,6 +29,11 @@ def test_a_text_gives_a_dictionary(filler, text_model, tokenizer):
     )
 
 
+def test_an_empty_text_has_no_blank(filler):
+    with pytest.raises(ValueError, match="No blank in ''"):
+        filler("")
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
 def test_a_list_gives_a_list_for_any_batch_size(filler, text_model, tokenizer, batch_size):
     expected = fill_blanks(text_model, tokenizer, TEXTS, max_new_tokens=4)

@@ -115,8 +115,22 @@ def test_a_second_run_goes_on_from_the_last_checkpoint_and_says_so(text_file, tm
     with caplog.at_level(logging.WARNING):
         pretrain(text_file, output_dir, "--max_steps", "3")
     assert "Resuming from" in caplog.text and "checkpoint-2" in caplog.text
-    assert "Using the tokenizer that an earlier run left" in caplog.text
+    assert "Using the tokenizer of 300 tokens that an earlier run left" in caplog.text
     assert json.loads((output_dir / "checkpoint-3" / "trainer_state.json").read_text())["global_step"] == 3
+
+
+def test_a_run_of_other_settings_is_not_gone_on_with(text_file, tmp_path):
+    output_dir = tmp_path / "run"
+    pretrain(text_file, output_dir, "--max_steps", "2", "--save_steps", "1")
+    weights = (output_dir / "model.safetensors").read_bytes()
+    with pytest.raises(
+        ValueError, match="run holds a run of other settings.*: mask_ratio: 0.15 and 0.3. Give another"
+    ):
+        pretrain(text_file, output_dir, "--max_steps", "3", "--mask_ratio", "0.3")
+    assert (output_dir / "model.safetensors").read_bytes() == weights
+    (output_dir / "run.json").unlink()
+    pretrain(text_file, output_dir, "--max_steps", "3", "--mask_ratio", "0.3")
+    assert json.loads((output_dir / "run.json").read_text())["mask_ratio"] == 0.3
 
 
 def test_a_finished_run_takes_no_further_step(text_file, tmp_path, caplog):
@@ -242,12 +256,13 @@ def test_fill_blanks_reads_lines_and_names_the_bad_ones(text_model, tokenizer, t
         "--max_new_tokens",
         "3",
     ]
-    lines = "Ada [MASK] it.\n\nno blank here\nIt was [sMASK]\n"
+    lines = f"Ada [MASK] it.\n\nno blank here\n[MASK]{' long' * 200}\nIt was [sMASK]\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, input=lines, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
     assert done.stdout.startswith("Ada") and "It was" in done.stdout
     assert "No blank in 'no blank here'" in done.stderr
+    assert "the model's position table 129 rows: '[MASK] long" in done.stderr
 
 
 def test_a_tokenizer_of_another_model_is_refused(text_file, tmp_path):

@@ -838,3 +838,8 @@ def test_the_chinese_vocabulary_reads_as_sentencepiece_does(chinese, text):
     tokenizer, reference = chinese
     assume(not any(token in text for token in tokenizer.added_tokens_encoder))
     assert tokenizer(text, add_special_tokens=False)["input_ids"] == reference.encode(text)
+
+
+def test_a_tokenizer_is_not_trained_on_nothing():
+    with pytest.raises(ValueError, match="There is no text to train a tokenizer on"):
+        GLMTokenizer.train(iter([]))

@@ -2,13 +2,23 @@
 """Command lines of scripts: a YAML file, flags, or both."""
 
 import json
+import sys
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from huggingface_hub.errors import StrictDataclassError
 from transformers import HfArgumentParser
+
+
+def run(main: Callable[[Sequence[str]], object]) -> None:
+    """Run a script on the command line; what its user can mend ends it with a line, not with a traceback."""
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, ImportError, StrictDataclassError) as error:
+        sys.exit(f"error: {error}")
 
 
 def parse_arguments(

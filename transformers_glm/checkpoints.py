@@ -3,9 +3,12 @@
 
 import json
 import logging
+import os
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_model
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
@@ -14,6 +17,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 
 logger = logging.getLogger(__name__)
+
+# settings that a run may go on with changed: they change no step of it
+NO_MATTER = ("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics")
 
 
 class Deadline(TrainerCallback):
@@ -76,6 +82,41 @@ def train_from_checkpoint(trainer: Trainer) -> dict[str, float]:
                 )
             return {"train_runtime": 0.0}
     return trainer.train(resume_from_checkpoint=checkpoint).metrics
+
+
+def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
+    """
+    Refuse to go on with a run of other settings, and write down those of a new one, in `run.json`.
+
+    Args:
+        output_dir (`str` or `Path`): the folder of the run.
+        arguments: dataclasses of what makes the run what it is: model, data, task.
+
+    Raises:
+        `ValueError`: a checkpoint in `output_dir` is of a run with other settings; names each.
+    """
+    output_dir, settings = Path(output_dir), {}
+    for part in arguments:
+        settings |= {name: value for name, value in asdict(part).items() if name not in NO_MATTER}
+    settings = json.loads(json.dumps(settings, default=str))
+    file = output_dir / "run.json"
+    if output_dir.is_dir() and _last_complete(output_dir) is not None and file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        differences = [
+            f"{name}: {before.get(name)!r} and {value!r}"
+            for name, value in settings.items()
+            if name in before and before[name] != value
+        ]
+        if differences:
+            raise ValueError(
+                f"{output_dir} holds a run of other settings (its value, yours): {'; '.join(differences)}. Give another "
+                f"output_dir, or its settings; where the difference does not matter, remove {file}."
+            )
+        return
+    output_dir.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, file)
 
 
 def last_checkpoint(training_args: TrainingArguments) -> str | None:

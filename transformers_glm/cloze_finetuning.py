@@ -196,7 +196,7 @@ class ClassifierRun(ClozeRun):
     def lora(self, model_args: FinetuningModelArguments) -> LoraConfig:
         """The adapters, and the head, which is new and is trained whole."""
         config = super().lora(model_args)
-        config.modules_to_save = ["classifier"]
+        config.task_type, config.modules_to_save = "SEQ_CLS", ["classifier"]
         return config
 
     def loss(self) -> None:

@@ -69,13 +69,8 @@ def fill_blanks(
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: at least one text is filled at a time.")
     generate_kwargs.pop("return_dict_in_generate", None)  # what is returned is a FilledText
-    prompts = [read_prompt(text, tokenizer) for text in ([texts] if isinstance(texts, str) else texts)]
-    for prompt in prompts:
-        if len(prompt.token_ids) > model.config.max_sequence_length + 1:
-            raise ValueError(
-                f"The text has {len(prompt.token_ids)} tokens, the model's position table {model.config.max_sequence_length + 1}"
-                f" rows: {prompt.text[:60]!r}... Shorten it round its blanks."
-            )
+    positions = model.config.max_sequence_length + 1
+    prompts = [read_prompt(text, tokenizer, positions) for text in ([texts] if isinstance(texts, str) else texts)]
     filled = []
     for start in range(0, len(prompts), batch_size):
         filled += _fill_batch(model, tokenizer, prompts[start : start + batch_size], copies, generate_kwargs)
@@ -93,8 +88,8 @@ class Prompt:
     blanks: int
 
 
-def read_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> Prompt:
-    """Encode a text with blanks; as in pretraining, nothing follows a [gMASK] at its end."""
+def read_prompt(text: str, tokenizer: PreTrainedTokenizerBase, positions: int | None = None) -> Prompt:
+    """Encode a text with blanks, of at most `positions` tokens; as in pretraining, nothing follows a [gMASK] at its end."""
     token_ids = list(tokenizer(text, truncation=False)["input_ids"])
     blanks = sum(token_id in tokenizer.mask_token_ids for token_id in token_ids)
     mask_tokens = tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids)
@@ -104,6 +99,11 @@ def read_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> Prompt:
         raise ValueError(f"{tokenizer.sop_token} in {text[:60]!r}: it begins a piece, leave it to the model.")
     if token_ids[-2:] == [tokenizer.gmask_token_id, tokenizer.eos_token_id]:
         token_ids.pop()
+    if positions is not None and len(token_ids) > positions:
+        raise ValueError(
+            f"The text has {len(token_ids)} tokens, the model's position table {positions} rows: {text[:60]!r}... Shorten it "
+            "round its blanks."
+        )
     return Prompt(text, token_ids, blanks)
 
 

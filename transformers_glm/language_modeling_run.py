@@ -59,7 +59,9 @@ class LanguageModelingArguments:
     width: int | None = field(
         default=None, metadata={"help": "Tokens of a window. Defaults to the model's max_sequence_length - 1."}
     )
-    stride: int = field(default=256, metadata={"help": "Tokens that each window scores."})
+    stride: int | None = field(
+        default=None, metadata={"help": "Tokens that each window scores: 256, or half the window where that is less."}
+    )
     mask: str | None = field(
         default=None, metadata={"help": "The mask token. Defaults to [gMASK] where there is one."}
     )
@@ -119,6 +121,7 @@ def _perplexity(
     texts = list(_texts(args.perplexity_data, args))[: args.documents]
     normalize = detokenize if args.detokenize else str
     width = args.width or model.config.max_sequence_length - 1
+    stride = args.stride or min(256, width // 2)
     for context in args.context:
         scores = score_texts(
             model,
@@ -126,13 +129,19 @@ def _perplexity(
             texts,
             context=context,
             width=width,
-            stride=min(args.stride, width - 1),
+            stride=stride,
             mask=mask,
             batch_size=args.batch_size,
             normalize=normalize,
         )
         values = perplexities(scores)
-        counts = {"eval_rows": len(texts), "tokens": values.pop("tokens"), "words": values.pop("words")}
+        counts = {
+            "eval_rows": len(texts),
+            "width": width,
+            "stride": stride,
+            "tokens": values.pop("tokens"),
+            "words": values.pop("words"),
+        }
         named = {f"{name}_{SHORT[context]}": value for name, value in values.items()}
         yield counts | named, [{"kind": "perplexity", "context": context, **score._asdict()} for score in scores]
     if args.trigram_data:

@@ -34,7 +34,8 @@ class BlankInfillingPipeline(Pipeline):
 
     def _forward(self, model_inputs, **generate_kwargs):
         texts = model_inputs["texts"]  # a text, or the batch that the pipeline made of several
-        return {"filled": fill_blanks(self.model, self.tokenizer, texts, batch_size=len(texts), **generate_kwargs)}
+        size = 1 if isinstance(texts, str) else len(texts)
+        return {"filled": fill_blanks(self.model, self.tokenizer, texts, batch_size=size, **generate_kwargs)}
 
     def postprocess(self, model_outputs) -> dict | list[dict]:
         """Dictionaries for data classes."""

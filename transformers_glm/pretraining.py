@@ -23,7 +23,7 @@ from tokenization_glm import GLMTokenizer
 
 from .agreement import check_agreement
 from .batching import check_packing_is_possible
-from .checkpoints import Deadline, save, train_from_checkpoint
+from .checkpoints import Deadline, check_same_run, save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .documents import tokenize_documents
 from .evaluation import SpanMetrics, reduce_logits
@@ -56,6 +56,7 @@ def pretrain(
         `tuple[Trainer, dict[str, float]]`: the trainer, and what stands in `metrics.json`.
     """
     _check(model_args, data_args, training_args)
+    check_same_run(training_args.output_dir, model_args, data_args)
     set_seed(training_args.seed)
     # one process downloads, trains the tokenizer and fills the caches that the others then read
     first_alone = partial(training_args.main_process_first, local=training_args.save_on_each_node)
@@ -122,8 +123,9 @@ def load_or_train_tokenizer(
     """The tokenizer that is asked for, else that of the checkpoint, else that of an earlier run, else a new one."""
     path = model_args.tokenizer or model_args.model
     if path is None and (output_dir / "tokenizer.json").exists():
-        path = str(output_dir)
-        logger.warning("Using the tokenizer that an earlier run left in %s.", output_dir)
+        tokenizer = AutoTokenizer.from_pretrained(output_dir)
+        logger.warning("Using the tokenizer of %d tokens that an earlier run left in %s.", len(tokenizer), output_dir)
+        return tokenizer
     if path is not None:
         return AutoTokenizer.from_pretrained(path)
     if isinstance(documents, IterableDataset):

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from .agreement import check_agreement
-from .checkpoints import Deadline, save, train_from_checkpoint
+from .checkpoints import Deadline, check_same_run, save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .dialogue import DialogueFormat, responses
 from .documents import tokenize_documents
@@ -72,6 +72,7 @@ def finetune(settings: Settings, command: str) -> dict[str, Any]:
         `ValueError`: settings that do not fit each other, the model or the rows; nothing has been trained then.
     """
     _check(settings)
+    check_same_run(settings.training.output_dir, settings.model, settings.rows)
     args, seed = settings.rows, settings.training.seed
     set_seed(seed)
     train = draw_rows(_load(args.train_data, args.train_split, args), args.train_rows, seed)

@@ -95,13 +95,16 @@ def load_from_hub(source: DocumentSource) -> Documents:
 
 def hold_out(documents: Documents, number: int, seed: int = 0) -> tuple[Documents, Documents]:
     """Split documents into (training, held out): `number` drawn with `seed`, or the first ones of a stream."""
-    if isinstance(documents, IterableDataset):
-        return documents.skip(number), documents.take(number)
-    if not 0 < number < len(documents):
+    is_stream = isinstance(documents, IterableDataset)
+    few = next(iter(documents.skip(number)), None) is None if is_stream else not 0 < number < len(documents)
+    if few:
+        there = "a stream of no more" if is_stream else len(documents)
         raise ValueError(
-            f"{number} documents cannot be held out of {len(documents)}. Hold out fewer, or give evaluation text of "
+            f"{number} documents cannot be held out of {there}. Hold out fewer, or give evaluation text of "
             "its own. (A text file is one document unless it is read by line or by paragraph.)"
         )
+    if is_stream:
+        return documents.skip(number), documents.take(number)
     split = documents.train_test_split(number, seed=seed)
     return split["train"], split["test"]
 
