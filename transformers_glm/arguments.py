@@ -17,7 +17,7 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
     """Run a script on the command line; what its user can mend ends it with a line, not with a traceback."""
     try:
         main(sys.argv[1:])
-    except (ValueError, OSError, ImportError, StrictDataclassError) as error:
+    except (ValueError, OSError, StrictDataclassError) as error:
         sys.exit(f"error: {error}")
 
 
