@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -147,3 +148,13 @@ def test_the_runner_runs_a_script_as_python_does(tmp_path):
     assert done.stdout.strip() == f"__main__ {[str(script), '--flag', 'x y']} neighbour glm_infilling", done.stderr
     done = subprocess.run([*command[:3], "nowhere.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "There is no script 'nowhere.py'" in done.stderr
+
+
+def test_the_python_of_the_document_prints_what_it_says(text_model, tokenizer, tmp_path, monkeypatch, capsys):
+    text_model.save_pretrained(tmp_path / "output" / "demo")
+    tokenizer.save_pretrained(tmp_path / "output" / "demo")
+    monkeypatch.chdir(tmp_path)
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "seq2seq.md").read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(block, "docs/seq2seq.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == re.search(r"  # (\[CLS\].*)$", block, re.MULTILINE)[1]
+    assert GLMTokenizer.from_pretrained(tmp_path / "output" / "demo-seq2seq").append_mask == "[gMASK]"
