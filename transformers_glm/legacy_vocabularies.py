@@ -20,7 +20,8 @@ PIECE_TOKENS = [SOP, EOP]
 GPT2_TOKENS = [SOP, EOP, "[CLS]", "[MASK]", "[SEP]", "[UNK]", "[gMASK]", "[sMASK]"]
 CHINESE_TOKENS = ["<|endoftext|>", "[SEP]", "[CLS]", "[MASK]", "[UNK]", None, SOP, EOP, "[sMASK]", "[gMASK]"]
 NORMAL, UNKNOWN, USER_DEFINED, BYTE = 1, 2, 4, 6  # kinds of pieces of a SentencePiece model
-WIDE_TILDE, STAND_IN = "\uff5e", "\ufdd0"  # SentencePiece's nmt_nfkc keeps the tilde; the stand-in is no character
+# SentencePiece's nmt_nfkc keeps the wide tilde, and drops both control characters: one of them can stand for the tilde
+WIDE_TILDE, STAND_IN, OTHER_CONTROL = "\uff5e", "\x01", "\x02"
 
 
 def read_vocabulary(files: Mapping[str, str | None], added: dict[str, int], settings: dict) -> Tokenizer:
@@ -125,6 +126,7 @@ def _sentencepiece(pieces: list[tuple[str, int]], charsmap: bytes, behind: dict[
     if charsmap:
         # the table alone loses a mark behind a character that it maps; NFKC maps those first, all but the wide tilde
         tilde_aside = [
+            normalizers.Replace(STAND_IN, OTHER_CONTROL),
             normalizers.Replace(WIDE_TILDE, STAND_IN),
             normalizers.NFKC(),
             normalizers.Replace(STAND_IN, WIDE_TILDE),
