@@ -276,6 +276,26 @@ def test_losses_by_hand(name, expected):
     assert float(loss_of(name)({"logits": scores}, labels, num_items_in_batch=4)) == pytest.approx(expected / 2)
 
 
+@pytest.mark.parametrize("task", [TASK, OWN], ids=["one question", "a question for each candidate"])
+def test_a_loss_of_right_answers_is_trained_without_the_wrong_ones(task, text_model, tokenizer):
+    model = GLMForMultipleChoice(text_model.config).eval()
+    model.load_state_dict(text_model.state_dict(), strict=False)
+    task = replace(task, loss="generative")
+    labels = ["built", "good"] if task.labels else [1, 0]
+    rows = [{**row, "label": label} for row, label in zip(ROWS, labels, strict=True)]
+    encoder, collator = ClozeEncoder(task, tokenizer, 64), DataCollatorForCloze(tokenizer)
+    losses, sizes = [], []
+    for dataset in (encoder.dataset(rows), encoder.training_dataset(rows)):
+        batch = collator(dataset.to_list())
+        right = batch.pop("labels")
+        losses.append(float(loss_of("generative")({"logits": model(**batch).logits}, right).detach()))
+        sizes.append(batch["input_ids"].numel())
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    assert sizes[1] < sizes[0]
+    plain = ClozeEncoder(replace(task, loss="mix"), tokenizer, 64)
+    assert plain.training_dataset(rows).to_list() == plain.dataset(rows).to_list()
+
+
 def test_a_first_candidate_is_decided_by_the_others_or_by_what_the_model_writes():
     task = ClozeTask("[MASK]", candidates="c", decision="first")
     assert decide(task, {0: -1.0, 1: -2.0}) == "true"

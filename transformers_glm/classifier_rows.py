@@ -59,6 +59,8 @@ class ClassifierEncoder:
             logger.warning("%s: %s", self.task.name, report)
         return Dataset.from_list(encoded)
 
+    training_dataset = dataset
+
     def __call__(self, row: Row) -> list[dict[str, Any]]:
         """A row's texts, one or as many as it has candidates."""
         if self.labels:

@@ -124,7 +124,7 @@ class ClozeRun:
             model=self.model,
             args=training_args,
             data_collator=self.collator,
-            train_dataset=self.encoder.dataset(data.train) if data.train else None,
+            train_dataset=self.encoder.training_dataset(data.train) if data.train else None,
             eval_dataset=self.encoder.dataset(data.evaluation) if evaluates else None,
             processing_class=self.tokenizer,
             compute_loss_func=self.loss(),

@@ -81,6 +81,15 @@ class ClozeEncoder:
             logger.warning("%s: %d rows have candidates with unknown tokens.", self.task.name, self.unknown)
         return Dataset.from_list(encoded)
 
+    def training_dataset(self, rows: Sequence[Row]) -> Dataset:
+        """`dataset`, without the wrong candidates where the loss is of the right ones alone: 77 intents cost as much as one."""
+        dataset = self.dataset(rows)
+        return (
+            dataset.map(_right_alone, remove_columns=dataset.column_names)
+            if self.task.loss == "generative"
+            else dataset
+        )
+
     def __call__(self, row: Row) -> dict[str, Any]:
         """One row: Part A, the tokens of each candidate (C, blanks, L) as nested lists, and which candidate is right."""
         return self._encode([row], 0)[0]
@@ -170,6 +179,14 @@ class ClozeEncoder:
         choices = self._tokens_of(self.task.answers(row))
         self.unknown += any(self.tokenizer.unk_token_id in span for spans in choices.values() for span in spans)
         return choices
+
+
+def _right_alone(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its right candidate only, and the question of that one."""
+    right, part_a = row["labels"], row["input_ids"]
+    if "document_ids" in row:
+        part_a = [token for token, document in zip(part_a, row["document_ids"], strict=True) if document == right + 1]
+    return {"input_ids": part_a, "choice_ids": [row["choice_ids"][right]], "labels": 0}
 
 
 def without_the_row(task: ClozeTask, rows: Sequence[Row]) -> list[tuple[ClozeTask, list[Row]]]:
