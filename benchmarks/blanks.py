@@ -112,7 +112,7 @@ def main() -> None:
         f"tokens, {args.choices} choices of {args.choice_length}; medians of {args.repetitions}\n"
     )
     for name, taken in seconds.items():
-        print(f"{name:23s} {taken:7.3f} s")
+        print(f"{name:23s} {taken:7.3f} s {taken.spread}")
     print(f"\nblanks together: {seconds['a generation each'] / seconds['blanks together']:.1f} x as fast")
     print(f"choices on one context: {seconds['a row each'] / seconds['choices on one context']:.1f} x as fast")
 

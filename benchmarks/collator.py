@@ -10,13 +10,13 @@ import argparse
 import os
 import platform
 import random
-import statistics
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from environment import Median
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -92,14 +92,14 @@ def main(length: int, batch: int) -> dict[str, float]:
         made = naive_batch(documents, ids, 0.15, 3.0, 39, rng)
         return {name: torch.tensor(values) for name, values in made.items()}
 
-    medians = {"naive twin, token level": statistics.median(samples_per_second(naive, batches[:4]))}
+    medians = {"naive twin, token level": Median(samples_per_second(naive, batches[:4]))}
     for level in ("token", "sentence", "document"):
         collator = DataCollatorForBlankInfilling(tokenizer, {level: 1.0})
-        medians[f"{level} level"] = statistics.median(samples_per_second(collator, rows))
+        medians[f"{level} level"] = Median(samples_per_second(collator, rows))
     mixture = {"token": 0.4, "sentence": 0.3, "document": 0.3}  # of GLM-10B, second phase
-    medians["mixture"] = statistics.median(samples_per_second(DataCollatorForBlankInfilling(tokenizer, mixture), rows))
+    medians["mixture"] = Median(samples_per_second(DataCollatorForBlankInfilling(tokenizer, mixture), rows))
     collator = DataCollatorForBlankInfilling(tokenizer, packing=True, max_length=4 * length)
-    medians["token level, packed"] = statistics.median(samples_per_second(collator, rows))
+    medians["token level, packed"] = Median(samples_per_second(collator, rows))
     report(medians, length, batch)
     return medians
 
@@ -113,7 +113,7 @@ def report(medians: dict[str, float], length: int, batch: int) -> None:
     naive = medians["naive twin, token level"]
     for name, figure in medians.items():
         print(
-            f"{name:25s} {figure:8.0f}   {figure / naive:6.1f} x naive   {figure / ORIGINAL:6.1f} x the original's {ORIGINAL}"
+            f"{name:25s} {figure:8.0f} {figure.spread}   {figure / naive:6.1f} x naive   {figure / ORIGINAL:6.1f} x the original's {ORIGINAL}"
         )
 
 

@@ -4,7 +4,7 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import torch
@@ -16,19 +16,32 @@ def describe(*more: str) -> str:
     return f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, {packages}"
 
 
-def medians(candidates: dict[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+class Median(float):
+    """The median of some figures; `spread` says how far they lie apart, the half of their range beside the median."""
+
+    def __new__(cls, figures: Sequence[float]):
+        """Of at least one figure."""
+        made = super().__new__(cls, statistics.median(figures))
+        made.spread = f"± {(max(figures) - min(figures)) / 2 / made:.0%}"
+        return made
+
+
+def medians(
+    candidates: dict[str, Callable[[], object]], repetitions: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Median]:
     """
     Median seconds of each candidate. They take turns, so that what disturbs the machine disturbs all of them.
 
     Args:
         candidates (`dict[str, Callable]`): what to run, by name; each runs once before the clock does.
         repetitions (`int`): how often each is timed.
+        clock (`Callable`): `time.process_time` for CPU seconds.
     """
     seconds = {name: [] for name in candidates}
     for turn in range(repetitions + 1):
         for name, run in candidates.items():
-            begin = time.perf_counter()
+            begin = clock()
             run()
             if turn:
-                seconds[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(taken) for name, taken in seconds.items()}
+                seconds[name].append(clock() - begin)
+    return {name: Median(taken) for name, taken in seconds.items()}

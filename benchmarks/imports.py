@@ -5,11 +5,10 @@ Seconds that `import transformers_glm` takes beside `import transformers`, each 
     python benchmarks/imports.py
 """
 
-import statistics
 import subprocess
 import sys
 
-from environment import describe
+from environment import Median, describe
 
 
 REPETITIONS = 7
@@ -27,9 +26,11 @@ def main() -> None:
     for _ in range(REPETITIONS):
         for module, times in taken.items():
             times.append(seconds(module))
-    alone, ours = (statistics.median(times) for times in taken.values())
+    alone, ours = (Median(times) for times in taken.values())
     print(describe())
-    print(f"transformers {alone:.2f} s, transformers_glm {ours:.2f} s")
+    print(
+        f"transformers {alone:.2f} s {alone.spread}, transformers_glm {ours:.2f} s {ours.spread}, medians of {REPETITIONS}"
+    )
     print(f"ratio {ours / alone:.2f} x, {ours - alone:+.2f} s")
 
 

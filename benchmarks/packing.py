@@ -91,8 +91,8 @@ def main() -> None:
         places = sum(batch["input_ids"].numel() for batch in made)
         used = sum(int(batch["attention_mask"].sum()) for batch in made) / places
         print(
-            f"{name}  {len(made)} batches, {used:4.0%} of {places} places used   {tokens / seconds[name]:7.0f} text tokens/s   "
-            f"loss {losses[name]:.6f}"
+            f"{name}  {len(made)} batches, {used:4.0%} of {places} places used   {tokens / seconds[name]:7.0f} text tokens/s "
+            f"{seconds[name].spread}   loss {losses[name]:.6f}"
         )
     print(f"\npacked {seconds['padded'] / seconds['packed']:.2f} x as fast")
 

@@ -14,7 +14,6 @@ roberta-merges.txt, bert-base-uncased-vocab.txt and cog-pretrain.model.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import tempfile
 import time
@@ -32,15 +31,15 @@ OURS = {"bert": {"wordpiece_file": "vocab_file"}, "chinese": {"sentencepiece_fil
 REPETITIONS = 3
 
 
-def lines_per_second(encode, lines: list[str]) -> float:
-    """Median over repetitions; the first lines are encoded before the clock runs."""
+def lines_per_second(encode, lines: list[str]) -> list[float]:
+    """A figure for each repetition; the first lines are encoded before the clock runs."""
     encode(lines[:20])
     figures = []
     for _ in range(REPETITIONS):
         begin = time.process_time()
         encode(lines)
         figures.append(len(lines) / (time.process_time() - begin))
-    return statistics.median(figures)
+    return figures
 
 
 def old_tokenizer(name: str, files: dict[str, str]) -> object:
@@ -66,7 +65,7 @@ def old_tokenizer(name: str, files: dict[str, str]) -> object:
     return Chinese()
 
 
-def run_old(python: str, lines: dict[str, list[str]], files: dict[str, dict[str, str]]) -> dict[str, float]:
+def run_old(python: str, lines: dict[str, list[str]], files: dict[str, dict[str, str]]) -> dict[str, list[float]]:
     """The same measurement in the environment of the old library."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as job:
         json.dump({"lines": lines, "files": files}, job)
@@ -83,7 +82,7 @@ def read_lines(path: Path, number: int) -> list[str]:
 
 def main(args: argparse.Namespace) -> None:
     """Print the table."""
-    from environment import describe
+    from environment import Median, describe
 
     from tokenization_glm import GLMTokenizer
 
@@ -92,7 +91,8 @@ def main(args: argparse.Namespace) -> None:
         name: {key: str(args.vocabularies / file) for key, file in of_one.items()} for name, of_one in FILES.items()
     }
     fewer = {language: some[: max(1, args.lines // 5)] for language, some in lines.items()}  # the old ones are slow
-    old = run_old(args.old_python, fewer, paths) if args.old_python else {}
+    rates = run_old(args.old_python, fewer, paths) if args.old_python else {}
+    old = {name: Median(figures) for name, figures in rates.items()}
     print(describe())
     print(f"{args.lines} lines, one thread, lines per CPU second, medians of {REPETITIONS}\n")
     for name, files in paths.items():
@@ -101,11 +101,15 @@ def main(args: argparse.Namespace) -> None:
         )
         text = lines["zh" if name == "chinese" else "en"]
         tokens = sum(map(len, tokenizer(text[:500])["input_ids"])) / len(text[:500])
-        figure = lines_per_second(tokenizer, text)
-        rust = lines_per_second(tokenizer.backend_tokenizer.encode_batch_fast, text)
-        beside = f"{old[name]:7.0f} old   {figure / old[name]:5.1f} x" if old else "old: give --old-python"
+        figure = Median(lines_per_second(tokenizer, text))
+        rust = Median(lines_per_second(tokenizer.backend_tokenizer.encode_batch_fast, text))
+        beside = (
+            f"{old[name]:7.0f} {old[name].spread} old   {figure / old[name]:5.1f} x"
+            if old
+            else "old: give --old-python"
+        )
         print(
-            f"{name:8s} {tokens:5.0f} tokens a line   {figure:7.0f} here   {rust:7.0f} the Rust encoder alone   {beside}"
+            f"{name:8s} {tokens:5.0f} tokens a line   {figure:7.0f} {figure.spread} here   {rust:7.0f} {rust.spread} the Rust encoder alone   {beside}"
         )
 
 

@@ -163,7 +163,7 @@ def main() -> None:
     for name in NAMES:
         rate = args.rows * args.length / seconds[name]
         print(
-            f"{name:27s} {seconds[name]:6.2f} s {rate:6.0f} text tokens/s   peak {memory[name] / 2**30:5.2f} GiB   "
+            f"{name:27s} {seconds[name]:6.2f} s {seconds[name].spread} {rate:6.0f} text tokens/s   peak {memory[name] / 2**30:5.2f} GiB   "
             f"GLM {seconds[name] / seconds[OURS]:5.2f} x as fast, with {memory[OURS] / memory[name]:4.2f} x the memory"
         )
     achieved, possible = counter.get_total_flops() / seconds[OURS], 2 * size**3 / seconds["product"]
