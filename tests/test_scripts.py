@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.testing_utils import CaptureLogger
 
 from transformers_glm import pretraining
 from transformers_glm.arguments import parse_arguments, yaml_as_flags
@@ -112,9 +113,10 @@ def test_pretrain_continues_from_a_checkpoint_with_its_tokenizer(text_file, tmp_
 def test_a_second_run_goes_on_from_the_last_checkpoint_and_says_so(text_file, tmp_path, caplog):
     output_dir = tmp_path / "run"
     pretrain(text_file, output_dir, "--max_steps", "2", "--save_steps", "1")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), CaptureLogger(logging.getLogger("transformers.trainer")) as of_trainer:
         pretrain(text_file, output_dir, "--max_steps", "3")
     assert "Resuming from" in caplog.text and "checkpoint-2" in caplog.text
+    assert "missing keys" not in of_trainer.out  # the tied head
     assert "Using the tokenizer of 300 tokens that an earlier run left" in caplog.text
     assert json.loads((output_dir / "checkpoint-3" / "trainer_state.json").read_text())["global_step"] == 3
 
