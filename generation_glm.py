@@ -8,6 +8,7 @@ from transformers.generation import (
     GenerationMixin,
     LogitsProcessor,
     LogitsProcessorList,
+    MaxLengthCriteria,
     StoppingCriteriaList,
 )
 from transformers.masking_utils import create_causal_mask
@@ -352,7 +353,12 @@ class GLMGenerationMixin(GenerationMixin):
         start = generation_config._part_a_length
         if start:
             stopping_criteria = StoppingCriteriaList(PartBOnly(criterion, start) for criterion in stopping_criteria)
-        return super()._get_stopping_criteria(generation_config, stopping_criteria, **kwargs)
+        criteria = super()._get_stopping_criteria(generation_config, stopping_criteria, **kwargs)
+        for criterion in criteria:
+            if isinstance(criterion, MaxLengthCriteria):
+                # a row may be longer than the table: Part A and each piece have all of it
+                criterion.max_position_embeddings = None
+        return criteria
 
     def _prepare_position_ids_for_generation(self, inputs_tensor, model_kwargs):
         """Both positions of the prompt; the second one travels in `model_kwargs`."""

@@ -99,9 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from huggingface_hub.errors import StrictDataclassError
+    from transformers_glm.arguments import run
 
-    try:
-        main()
-    except (ValueError, StrictDataclassError) as error:
-        sys.exit(f"error: {error}")
+    run(main)

@@ -16,7 +16,6 @@ import logging
 import random
 import re
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -199,4 +198,6 @@ def save_metrics(metrics: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from transformers_glm.arguments import run
+
+    run(main)

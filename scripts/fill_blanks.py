@@ -13,10 +13,10 @@ rest of a text.
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -64,8 +64,9 @@ def readable(batch: list[str], tokenizer, positions: int) -> tuple[list[str], li
     return texts, errors
 
 
-def main(args: argparse.Namespace) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print each text with its blanks filled; the exit status is 1 if one could not be."""
+    args = parse_arguments(arguments)
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, set_seed
     from transformers.utils import logging
 
@@ -97,4 +98,6 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main(parse_arguments())
+    from transformers_glm.arguments import run
+
+    run(main)

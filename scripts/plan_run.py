@@ -5,26 +5,30 @@ Calculate what pretraining runs take: memory on each card, and days. docs/scalin
     python scripts/plan_run.py configs/pretrain_335m.yaml configs/pretrain_2b.yaml --cards 1 8 64
 """
 
-import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
 from configuration_glm import GLMConfig
+from transformers_glm.arguments import read_yaml, run
 from transformers_glm.costs import activation_bytes, blanked, count_parameters, state_bytes, training_flops
-from transformers_glm.pretraining_arguments import DataArguments
+from transformers_glm.pretraining_arguments import DataArguments, ModelArguments
 
 
 HEADER = ("run", "parameters", "text", "rows", "cards", "DDP", "FSDP2", "FSDP2, checkpointing", "days", "days, chk.")
+NEEDED = ("config", "per_device_train_batch_size", "max_steps")
 GB = 1e9
 
 
 def plan(path: Path, args: Namespace) -> Iterator[tuple[str, ...]]:
     """The rows of the table for one configuration, one for each number of cards."""
-    settings = yaml.safe_load(path.read_text())
-    config = GLMConfig(**settings["config"])
+    settings = {"train_data": [], **read_yaml(path)}
+    if missing := [name for name in NEEDED if name not in settings]:
+        raise ValueError(
+            f"{path} has no {', no '.join(missing)}. A plan needs {', '.join(NEEDED)}: give a configuration of "
+            "scripts/pretrain.py that has them, as configs/pretrain_335m.yaml."
+        )
+    config = GLMConfig(**ModelArguments(config=settings["config"]).config)
     data_args = DataArguments(
         **{name: settings[name] for name in DataArguments.__dataclass_fields__ if name in settings}
     )
@@ -79,4 +83,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

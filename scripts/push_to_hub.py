@@ -12,7 +12,6 @@ is not installed. Load it, look at it, then push. The token is that of `hf auth 
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,9 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
+    from transformers_glm.arguments import run
 
-    try:
-        main()
-    except (ValueError, StrictDataclassError, HfHubHTTPError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(main)

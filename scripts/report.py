@@ -9,10 +9,10 @@ A folder is searched to its bottom for metrics.json. report.md and report.png ar
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from transformers_glm.arguments import run
 from transformers_glm.reports import GROUP_BY, as_markdown, draw, group_runs, read_runs
 
 
@@ -37,4 +37,4 @@ def main(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -12,7 +12,7 @@ first row. Colours and pictures need the packages of the extra "demo": pip insta
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +21,7 @@ LINES = ("input_ids", "labels", "position_ids", "block_position_ids", "document_
 NAME_WIDTH = 20
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="*", help="documents to blank")
@@ -105,8 +105,9 @@ def padded(cell: str, width: int) -> str:
     return cell + " " * (width - cell_len(cell))
 
 
-def main(args: argparse.Namespace) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print the batch and save its picture."""
+    args = parse_arguments(arguments)
     needed = ["rich"] + ["matplotlib"] * (args.image is not None)
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
@@ -135,4 +136,6 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main(parse_arguments())
+    from transformers_glm.arguments import run
+
+    run(main)

@@ -141,3 +141,14 @@ def test_the_documented_table_is_what_the_script_prints(capsys, plan_run):
     sizes = ("110m", "335m", "410m", "515m", "2b", "10b")
     plan_run([str(ROOT / "configs" / f"pretrain_{size}.yaml") for size in sizes])
     assert capsys.readouterr().out in (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+
+
+def test_a_plan_of_a_file_that_lacks_what_it_needs_names_the_file_and_the_settings(tmp_path, plan_run):
+    (tmp_path / "a.yaml").write_text("max_steps: 10\ntrain_data: x\n")
+    with pytest.raises(ValueError, match=r"a\.yaml has no config, no per_device_train_batch_size\..*pretrain_335m"):
+        plan_run([str(tmp_path / "a.yaml")])
+    (tmp_path / "a.yaml").write_text("max_steps: 10\nper_device_train_batch_size: 2\nconfig: {num_layerz: 2}\n")
+    with pytest.raises(ValueError, match="num_layerz.* Did you mean num_layers"):
+        plan_run([str(tmp_path / "a.yaml")])
+    (tmp_path / "a.yaml").write_text("max_steps: 10\nper_device_train_batch_size: 2\nconfig: {num_layers: 2}\n")
+    plan_run([str(tmp_path / "a.yaml")])  # where the text is does not matter

@@ -57,6 +57,18 @@ def test_a_text_file_is_read_by_file_line_or_paragraph(tmp_path, document, expec
     assert texts_of(load_documents(DocumentSource(str(tmp_path / "a.txt"), document=document))) == expected
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_line_of_spaces_ends_a_paragraph_as_an_empty_one_does(tmp_path, caplog, streaming):
+    (tmp_path / "wiki.train.tokens").write_text(
+        " \n = Ada = \n \n She wrote . \n  It ran ! \n \t\n \n\n = = Notes = = \n\nOne\n \n"
+    )
+    source = DocumentSource(str(tmp_path / "wiki.train.tokens"), document="paragraph", streaming=streaming)
+    with caplog.at_level(logging.WARNING):
+        texts = texts_of(load_documents(source))
+    assert texts == [" \n = Ada = ", " She wrote . \n  It ran ! ", " = = Notes = = ", "One"]
+    assert "dropped" not in caplog.text
+
+
 def test_a_folder_is_read_to_the_bottom_in_the_order_of_names(tmp_path):
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "b.txt").write_text("second")

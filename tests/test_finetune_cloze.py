@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import logging
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import AutoPeftModelForSeq2SeqLM
 from test_scripts import script
 from transformers import (
     AutoModelForMultipleChoice,
@@ -14,6 +16,8 @@ from transformers import (
     AutoTokenizer,
 )
 
+from transformers_glm.hub import About
+from transformers_glm.hub_adapters import make_adapter_repository
 from transformers_glm.tasks import load_task
 
 
@@ -102,12 +106,32 @@ def test_lora_trains_adapters_only(method, reviews, tmp_path):
     assert metrics["trained_parameters"] == adapters + head and metrics["use_peft"]
     assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
     if method == "cloze":
-        base = AutoModelForMultipleChoice.from_pretrained(tmp_path / "base")
-        model = PeftModel.from_pretrained(base, tmp_path / "lora").eval()
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lora")
         row = {"sentence": (tmp_path / "dev.tsv").read_text().splitlines()[1].split("\t")[0]}
-        scores = load_task("sst2").scores(model, AutoTokenizer.from_pretrained(tmp_path / "base"), [row])[0]
         line = read_lines(tmp_path / "lora" / "predictions.jsonl")[0]
-        assert line["scores"] == pytest.approx({str(label): score for label, score in scores.items()}, abs=1e-4)
+        for auto in (AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, AutoPeftModelForSeq2SeqLM):
+            model = auto.from_pretrained(tmp_path / "lora").eval()
+            scores = load_task("sst2").scores(model, tokenizer, [row])[0]
+            assert line["scores"] == pytest.approx({str(label): score for label, score in scores.items()}, abs=1e-4)
+
+
+@pytest.mark.parametrize("method", ["cloze", "classifier"])
+def test_an_adapter_has_the_task_type_that_a_repository_needs(method, reviews, tmp_path):
+    run(tmp_path / "base", *reviews, "--max_steps", "1")
+    run(
+        tmp_path / "lora",
+        *reviews,
+        "--model",
+        str(tmp_path / "base"),
+        "--method",
+        method,
+        "--max_steps",
+        "1",
+        "--use_peft",
+    )
+    make_adapter_repository(tmp_path / "lora", tmp_path / "hub", About(base_model="me/base"))
+    written = json.loads((tmp_path / "hub" / "adapter_config.json").read_text())
+    assert written["task_type"] == ("SEQ_2_SEQ_LM" if method == "cloze" else "SEQ_CLS")
 
 
 def test_data_of_another_form_takes_options_alone(tmp_path):
@@ -157,6 +181,11 @@ def test_rows_without_labels_get_predictions_and_no_metrics(reviews, tmp_path):
         (("--zero_shot", "--method", "classifier", "--model", "x"), "cannot be scored zero-shot"),
         (("--label_field", "mood"), "Row 0 of the training data has no label .*'mood'"),
         (("--columns", '{"sentence": "text"}'), "no column text"),
+        (
+            ("--columns", '{"sentense": "sentence"}'),
+            "--columns names sentense, which the task sst2 does not read. Its fields: sentence, label, idx.",
+        ),
+        (("--task", "nope", "--eval_data", ""), "There is no task 'nope'"),
         (("--train_rows", "4", "--rows_per_label", "2"), "exclude each other"),
         (("--label_map", '{"1": "good"}'), "labels that the task sst2 has no answer for: 'good'"),
         (("--pattern", "{sentence}"), "Row 0: The question has 0 blanks"),
@@ -168,6 +197,38 @@ def test_bad_settings_are_refused_before_training(flags, words, reviews, tmp_pat
     monkeypatch.setattr("transformers_glm.cloze_finetuning.train_from_checkpoint", lambda trainer: 1 / 0)
     with pytest.raises(ValueError, match=words):
         run(tmp_path / "run", *reviews, *flags)
+
+
+def test_the_results_of_a_finished_run_are_not_overwritten(reviews, tmp_path):
+    folder = tmp_path / "run"
+    run(folder, *reviews, "--max_steps", "1")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for flags in ((), ("--seed", "1"), ("--zero_shot", "--model", str(folder))):
+        with pytest.raises(
+            ValueError, match="run holds the results of a finished run .* Give another --output_dir, or"
+        ):
+            run(folder, *reviews, "--max_steps", "1", *flags)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(read_lines(tmp_path / "results.jsonl")) == 1
+
+
+def test_an_interrupted_run_goes_on_and_one_of_other_settings_is_refused(reviews, tmp_path, caplog):
+    def run_saving(*more):
+        saving = ("--max_steps", "2", "--save_strategy", "steps", "--save_steps", "1")
+        flags = [*ANYWHERE, *reviews, *saving, "--output_dir", str(tmp_path / "broken"), *more]
+        return script("finetune_cloze").main(flags)
+
+    run_saving()
+    lines = (tmp_path / "broken" / "predictions.jsonl").read_text()
+    for name in ("metrics.json", "predictions.jsonl", "model.safetensors"):  # as if it had ended at step 1
+        (tmp_path / "broken" / name).unlink()
+    shutil.rmtree(tmp_path / "broken" / "checkpoint-2")
+    with pytest.raises(ValueError, match=r"broken holds a run of other settings.*: pattern: None and '1'"):
+        run_saving("--pattern", "1")
+    with caplog.at_level(logging.WARNING):
+        run_saving()
+    assert "Resuming from" in caplog.text and "checkpoint-1" in caplog.text
+    assert (tmp_path / "broken" / "predictions.jsonl").read_text() == lines
 
 
 NESTED = {

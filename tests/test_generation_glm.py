@@ -342,3 +342,13 @@ def test_prompts_of_different_kinds_are_refused():
         MODEL.generate(torch.tensor([[CLS, MASK, SOP], [CLS, MASK, 11]]))
     with pytest.raises(ValueError, match="Row 0 of the prompt has no blank and row 1 has one"):
         MODEL.generate(torch.tensor([[CLS, 12, 13], [CLS, MASK, 11]]))
+
+
+def test_a_row_longer_than_the_position_table_is_nothing_to_be_warned_of(monkeypatch):
+    from transformers.generation import stopping_criteria
+
+    warned = []
+    monkeypatch.setattr(stopping_criteria.logger, "warning_once", warned.append)
+    prompt = torch.tensor([[CLS, *[11] * 11, MASK, EOS]])
+    row = make_model(max_sequence_length=16).generate(prompt, min_new_tokens=12, max_new_tokens=12)
+    assert row.shape[-1] >= 12 and not warned

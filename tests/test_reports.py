@@ -48,6 +48,39 @@ def test_the_same_seed_twice_is_refused(runs):
         group_runs(read_runs([runs]))
 
 
+def test_what_tells_two_runs_apart_is_named(runs):
+    leave_run(runs / "again", 0, rouge1=1.0, use_peft=True)
+    leave_run(runs / "glm-0", 0, rouge1=1.0, use_peft=False)
+    with pytest.raises(ValueError, match=r"apart with --group_by: use_peft\."):
+        group_runs(read_runs([runs]))
+    assert (
+        len(group_runs(read_runs([runs]), ["task", "method", "use_peft"])) == 4
+    )  # bart, two older ones, with and without
+
+
+def test_runs_without_the_metrics_asked_for_are_left_out(runs):
+    for name in ("pretraining", "demo"):  # no task, no seed
+        (runs / name).mkdir()
+        (runs / name / "metrics.json").write_text('{"eval_perplexity": 9.0, "eval_runtime": 1.0}')
+    [bart] = group_runs(read_runs([runs]), metrics=["bleu"])
+    assert bart.key["method"] == "bart" and set(bart.values) == {"bleu"}
+    [lone] = group_runs(read_runs([runs / "demo"]))
+    assert as_markdown([lone]).startswith("### all runs\n") and set(lone.values) == {"eval_perplexity"}
+
+
+def test_counts_are_whole_numbers_and_shares_have_three_digits(tmp_path):
+    for seed, accuracy in enumerate((0.9125, 0.9375)):
+        leave_run(tmp_path / str(seed), seed, accuracy=accuracy, perplexity=12.3456, answered=48)
+    [group] = group_runs(read_runs([tmp_path]), metrics=["accuracy", "perplexity", "answered", "eval_rows"])
+    assert {name: str(value) for name, value in group.values.items()} == {
+        "accuracy": "0.925 ± 0.018",  # 0.0125 * sqrt(2)
+        "perplexity": "12.35 ± 0.00",
+        "answered": "48",
+        "eval_rows": "9",
+    }
+    assert set(group_runs(read_runs([tmp_path]))[0].values) == {"accuracy", "perplexity", "answered"}
+
+
 def test_what_cannot_be_read_is_named(runs):
     with pytest.raises(ValueError, match="No run has bertscore. They have rouge1, bleu"):
         group_runs(read_runs([runs]), metrics=["bertscore"])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.testing_utils import CaptureLogger
 
 from transformers_glm import pretraining
 from transformers_glm.arguments import parse_arguments, yaml_as_flags
@@ -112,9 +113,10 @@ def test_pretrain_continues_from_a_checkpoint_with_its_tokenizer(text_file, tmp_
 def test_a_second_run_goes_on_from_the_last_checkpoint_and_says_so(text_file, tmp_path, caplog):
     output_dir = tmp_path / "run"
     pretrain(text_file, output_dir, "--max_steps", "2", "--save_steps", "1")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), CaptureLogger(logging.getLogger("transformers.trainer")) as of_trainer:
         pretrain(text_file, output_dir, "--max_steps", "3")
     assert "Resuming from" in caplog.text and "checkpoint-2" in caplog.text
+    assert "missing keys" not in of_trainer.out  # the tied head
     assert "Using the tokenizer of 300 tokens that an earlier run left" in caplog.text
     assert json.loads((output_dir / "checkpoint-3" / "trainer_state.json").read_text())["global_step"] == 3
 
@@ -216,7 +218,12 @@ BAD_RUNS = {
         ["--resume_from_checkpoint", "nope"],
         "--resume_from_checkpoint nope is no folder",
     ),
-    "a setting that no GLM has": (["--config", '{"num_layerz": 3}'], "--config names num_layerz"),
+    "a setting that no GLM has": (
+        ["--config", '{"hiden_size": 64, "layernorm_eps": 1}'],
+        "--config names hiden_size, layernorm_eps, which GLMConfig does not have. Did you mean hidden_size or layer",
+    ),
+    "a setting like none of a GLM": (["--config", '{"x": 3}'], "--config names x, .* It has vocab_size, hidden_size"),
+    "settings that are no JSON": (["--config", "{num_layers: 3}"], "--config '{num_layers: 3}' is not JSON"),
     "a vocabulary too small for the bytes": (["--vocab_size", "100"], "vocab_size=100"),
 }
 
@@ -289,7 +296,8 @@ def test_flags_override_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("contents", "message"), [(None, "does not exist"), ("- a\n- b\n", "holds list"), ("word", "holds str")]
+    ("contents", "message"),
+    [(None, "does not exist"), ("- a\n- b\n", "holds list"), ("word", "holds str"), ("a: [b", r"a\.yaml is no YAML")],
 )
 def test_a_file_without_settings_is_refused(tmp_path, contents, message):
     path = tmp_path / "a.yaml"
@@ -303,6 +311,35 @@ def test_an_unknown_setting_is_named(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("train_data: text\nlearning_rat: 1\n")
     with pytest.raises(ValueError, match="learning_rat"):
         parse_arguments((ModelArguments, DataArguments), [str(tmp_path / "a.yaml")])
+
+
+BAD_COMMANDS = {
+    "plan_run": ["nowhere.yaml"],
+    "report": ["nowhere"],
+    "demo": ["--text", "nowhere.txt"],
+    "fill_blanks": ["--model", "./nowhere", "[MASK]"],
+    "show_batch": ["--tokenizer", "./nowhere", "text"],
+    "convert_checkpoint": ["nowhere", "out"],
+    "push_to_hub": ["nowhere", "out"],
+    "pretrain": ["nowhere.yaml"],
+    "finetune_cloze": ["nowhere.yaml"],
+    "finetune_seq2seq": ["nowhere.yaml"],
+    "evaluate_lm": ["nowhere.yaml"],
+}
+
+
+def test_every_script_is_tried_with_bad_input():
+    assert set(BAD_COMMANDS) == {path.stem for path in (ROOT / "scripts").glob("*.py")}
+
+
+@pytest.mark.parametrize("name", BAD_COMMANDS)
+def test_a_script_ends_with_what_is_wrong_and_without_a_traceback(name, tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *BAD_COMMANDS[name]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert "\nerror: " in f"\n{done.stderr}" and "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_shows_the_commands(capsys):

@@ -26,7 +26,7 @@ def folder(tokenizer, tmp_path_factory):
 
 
 def run(show_batch, capsys, *arguments):
-    show_batch.main(show_batch.parse_arguments([str(argument) for argument in arguments]))
+    show_batch.main([str(argument) for argument in arguments])
     return capsys.readouterr().out
 
 

@@ -50,16 +50,47 @@ def yaml_as_flags(path: Path) -> list[str]:
         report_to: [tensorboard]        --report_to tensorboard
         config: {num_layers: 2}         --config '{"num_layers": 2}'
     """
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist. The first argument is a YAML file or a flag.")
-    settings = yaml.safe_load(path.read_text())
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} holds {type(settings).__name__}. It must hold settings, one `name: value` a line.")
     flags = []
-    for name, value in settings.items():
+    for name, value in read_yaml(path).items():
         if value is not None:
             flags += [f"--{name}", *_as_words(value)]
     return flags
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """
+    The settings of a YAML file.
+
+    Raises:
+        `ValueError`: it is not there, or does not hold settings.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist. Give a YAML file of settings, or flags alone.")
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}. It must hold settings, one `name: value` a line.") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} holds {type(settings).__name__}. It must hold settings, one `name: value` a line.")
+    return settings
+
+
+def json_object(value: dict | str | None, flag: str) -> dict | None:
+    """
+    What a flag holds whose value is a JSON object on the command line.
+
+    Raises:
+        `ValueError`: it is no JSON, or no object.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{flag} {value!r} is not JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f'{flag} {value!r} must be a JSON object, like \'{{"a": "b"}}\'.')
+    return found
 
 
 def _as_words(value: Any) -> list[str]:

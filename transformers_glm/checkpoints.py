@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 # settings that a run may go on with changed: they change no step of it
 NO_MATTER = ("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics")
+NO_MATTER += ("eval_data", "eval_split", "eval_rows", "keep_model")
 
 
 class Deadline(TrainerCallback):
@@ -62,6 +63,13 @@ class Deadline(TrainerCallback):
         return (time.monotonic() - self.start) / self.seconds if self.seconds else 1.0
 
 
+class _TiedHead(logging.Filter):
+    """Keeps back that a checkpoint lacks the tied head, which is not saved; anything else that it lacks is told."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "missing keys in the checkpoint model loaded: ['lm_head.weight']" not in record.getMessage()
+
+
 def train_from_checkpoint(trainer: Trainer) -> dict[str, float]:
     """
     Train from where the last checkpoint ends, or only load the weights where an earlier run has done all the steps.
@@ -81,7 +89,13 @@ def train_from_checkpoint(trainer: Trainer) -> dict[str, float]:
                     trainer.model, trainer.create_optimizer()
                 )
             return {"train_runtime": 0.0}
-    return trainer.train(resume_from_checkpoint=checkpoint).metrics
+    expected = _TiedHead()
+    transformers_logger = logging.getLogger("transformers.trainer")
+    transformers_logger.addFilter(expected)
+    try:
+        return trainer.train(resume_from_checkpoint=checkpoint).metrics
+    finally:
+        transformers_logger.removeFilter(expected)
 
 
 def check_same_run(output_dir: str | Path, *arguments: Any) -> None:

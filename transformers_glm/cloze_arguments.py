@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be set in a run on a ClozeTask: the model, the task, the data."""
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from transformers import TrainingArguments as HfTrainingArguments
 
+from .arguments import json_object
 from .cloze import ClozeTask
 from .pretraining_arguments import ModelArguments
 from .tables import TableSource
@@ -77,7 +77,8 @@ class TaskArguments:
     weights: dict | str | None = field(default=None, metadata={"help": "Weights of labels, as JSON."})
 
     def __post_init__(self):
-        self.verbalizer, self.weights = _mapping(self.verbalizer), _mapping(self.weights)
+        self.verbalizer = json_object(self.verbalizer, "--verbalizer")
+        self.weights = json_object(self.weights, "--weights")
 
     def load(self) -> ClozeTask:
         """The task, as it is after all settings."""
@@ -126,7 +127,8 @@ class TaskDataArguments:
     eval_rows: int | None = field(default=None, metadata={"help": "Evaluate on so many rows, always the same ones."})
 
     def __post_init__(self):
-        self.columns, self.label_map = _mapping(self.columns), _mapping(self.label_map)
+        self.columns = json_object(self.columns, "--columns")
+        self.label_map = json_object(self.label_map, "--label_map")
         if self.train_rows is not None and self.rows_per_label is not None:
             raise ValueError("--train_rows and --rows_per_label exclude each other.")
 
@@ -151,15 +153,3 @@ class TrainingArguments(HfTrainingArguments):
     report_to: None | str | list[str] = field(
         default="none", metadata={"help": "Where losses are reported: tensorboard, all, none, ..."}
     )
-
-
-def _mapping(value: dict | str | None) -> dict | None:
-    if not isinstance(value, str):
-        return value
-    try:
-        found = json.loads(value)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{value!r} is not JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise ValueError(f'{value!r} must be a JSON object, like \'{{"a": "b"}}\'.')
-    return found

@@ -10,7 +10,9 @@ from datasets import ClassLabel, Dataset
 
 from .cloze import ClozeTask, label_key
 from .cloze_arguments import FinetuningModelArguments, TaskDataArguments
+from .cloze_evaluation import METRIC_FIELDS
 from .cloze_rows import ROW_NUMBER, naming_row
+from .patterns import fields_of
 from .tables import load_table
 
 
@@ -32,6 +34,7 @@ def load_data(
     task: ClozeTask, data_args: TaskDataArguments, model_args: FinetuningModelArguments, seed: int
 ) -> tuple[ClozeTask, TaskData]:
     """The rows, checked; and the task, with its labels where it takes them from the data."""
+    check_columns(task, data_args.columns or {})
     mapping = {"columns": data_args.columns, "label_map": data_args.label_map}
     evaluation_table = load_table(data_args.source(data_args.eval_data, data_args.eval_split))
     train_table, numbers = None, None
@@ -54,6 +57,28 @@ def load_data(
     labelled = check_labels(task, evaluation, "evaluation data", required=False)
     drawn = 0 if train_table is None else len(train_table) if numbers is None else len(numbers)
     return task, TaskData(train, [row[task.label_field] for row in all_rows], evaluation, drawn, labelled)
+
+
+def check_columns(task: ClozeTask, columns: Mapping[str, str]) -> None:
+    """
+    Refuse columns for fields that the task does not read; what a function of the task reads is not known.
+
+    Raises:
+        `ValueError`: names them, and the fields of the task.
+    """
+    if task.prepare is not None or callable(task.pattern) or callable(task.verbalizer):
+        return
+    of_row = [task.candidates] if isinstance(task.candidates, str) else []
+    patterns = [task.pattern, task.answer, *(task.texts or ()), task.scoring.domain or ""]
+    patterns += [] if of_row else task.candidates or ()
+    named = [name for pattern in patterns for name in fields_of(pattern) if name != "candidate"]
+    of_metrics = [METRIC_FIELDS[name] for name in task.metrics if name in METRIC_FIELDS]
+    known = list(dict.fromkeys([*named, *of_row, *of_metrics, task.label_field, task.id_field]))
+    if unknown := [name for name in columns if name not in known]:
+        raise ValueError(
+            f"--columns names {', '.join(unknown)}, which the task {task.name} does not read. Its fields: "
+            f"{', '.join(known)}. Give for a field of the task the column that holds it."
+        )
 
 
 def task_rows(

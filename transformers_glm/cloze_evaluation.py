@@ -14,6 +14,9 @@ from .cloze import ClozeTask, label_key
 from .evaluation import METRICS
 
 
+METRIC_FIELDS = {"multirc": "group", "record": "answers"}  # what they need of a row besides its label
+
+
 def evaluate_predictions(task: ClozeTask, rows: Sequence[Mapping], predictions: Sequence[str]) -> dict[str, float]:
     """
     The metrics of the task.

@@ -19,7 +19,7 @@ from configuration_glm import GLMConfig
 from modeling_glm import GLMForMultipleChoice, GLMForSequenceClassification
 
 from .agreement import check_agreement
-from .checkpoints import save, train_from_checkpoint
+from .checkpoints import check_same_run, save, train_from_checkpoint
 from .classifier_rows import ClassifierEncoder
 from .cloze import ClozeTask
 from .cloze_arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
@@ -39,15 +39,21 @@ def finetune(
 ) -> dict[str, float | int | str]:
     """
     Train on a task, if asked to, and evaluate; leaves `metrics.json` and `predictions.jsonl` in `output_dir`, a line in
-    `results.jsonl` beside it, and the model.
+    `results.jsonl` beside it, and the model. A run that was interrupted goes on from its last checkpoint, if it has one.
 
     Returns:
         `dict`: what stands in `metrics.json`.
+
+    Raises:
+        `ValueError`: settings or rows that do not fit the task; `output_dir` holds the results of a run, or checkpoints of
+        one with other settings. Nothing has been trained then.
     """
-    _check(model_args, data_args)
+    task, output_dir = task_args.load(), Path(training_args.output_dir)
+    _check(model_args, data_args, output_dir)
+    if not model_args.zero_shot:
+        check_same_run(output_dir, model_args, task_args, data_args)
     set_seed(training_args.seed)
-    task, data = load_data(task_args.load(), data_args, model_args, training_args.seed)
-    output_dir = Path(training_args.output_dir)
+    task, data = load_data(task, data_args, model_args, training_args.seed)
     tokenizer = load_or_train_tokenizer(model_args, _texts(task, data), output_dir)
     run = (ClassifierRun if model_args.method == "classifier" else ClozeRun)(task, tokenizer, model_args)
     trainer = run.trainer(data, training_args)
@@ -82,6 +88,9 @@ def finetune(
 class ClozeRun:
     """Candidates scored in a blank."""
 
+    # what PEFT loads the adapter as: it has no type for choices, and these weights are those of the LM that fills blanks
+    adapter_type = "SEQ_2_SEQ_LM"
+
     def __init__(self, task: ClozeTask, tokenizer: PreTrainedTokenizerBase, model_args: FinetuningModelArguments):
         self.task = task
         self.tokenizer = tokenizer
@@ -92,6 +101,7 @@ class ClozeRun:
         self.collator = self.make_collator()
         if model_args.use_peft:
             self.model = get_peft_model(self.model, self.lora(model_args))
+            self.model.active_peft_config.task_type = self.adapter_type
 
     def make_model(self, model_args: FinetuningModelArguments) -> PreTrainedModel:
         """The model with its head."""
@@ -171,6 +181,8 @@ class ClozeRun:
 class ClassifierRun(ClozeRun):
     """A head on [CLS]."""
 
+    adapter_type = "SEQ_CLS"
+
     def make_model(self, model_args: FinetuningModelArguments) -> PreTrainedModel:
         """The model with its head."""
         names = self.make_encoder_of(GLMConfig.max_sequence_length).label_names
@@ -196,7 +208,7 @@ class ClassifierRun(ClozeRun):
     def lora(self, model_args: FinetuningModelArguments) -> LoraConfig:
         """The adapters, and the head, which is new and is trained whole."""
         config = super().lora(model_args)
-        config.task_type, config.modules_to_save = "SEQ_CLS", ["classifier"]
+        config.task_type, config.modules_to_save = self.adapter_type, ["classifier"]
         return config
 
     def loss(self) -> None:
@@ -232,8 +244,13 @@ def _texts(task: ClozeTask, data: TaskData) -> list[dict[str, str]]:
     return [{"text": text} for text in texts + 2 * answers]
 
 
-def _check(model_args: FinetuningModelArguments, data_args: TaskDataArguments) -> None:
+def _check(model_args: FinetuningModelArguments, data_args: TaskDataArguments, output_dir: Path) -> None:
     """What can be known to fail before anything is loaded."""
+    if (output_dir / "metrics.json").exists():
+        raise ValueError(
+            f"{output_dir} holds the results of a finished run (metrics.json). Give another --output_dir, or remove the folder "
+            "to run again."
+        )
     if not data_args.eval_data:
         raise ValueError("There is nothing to evaluate on: give --eval_data.")
     if model_args.zero_shot and model_args.method == "classifier":

@@ -55,7 +55,7 @@ def pretrain(
     Returns:
         `tuple[Trainer, dict[str, float]]`: the trainer, and what stands in `metrics.json`.
     """
-    _check(model_args, data_args, training_args)
+    _check(data_args, training_args)
     check_same_run(training_args.output_dir, model_args, data_args)
     set_seed(training_args.seed)
     # one process downloads, trains the tokenizer and fills the caches that the others then read
@@ -209,7 +209,7 @@ def in_whole_batches(
     return train, evaluation
 
 
-def _check(model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments) -> None:
+def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
     """What can be known to fail before anything is loaded."""
     ObjectiveSettings(
         mixture=data_args.mixture or {"token": 1.0},
@@ -219,11 +219,6 @@ def _check(model_args: ModelArguments, data_args: DataArguments, training_args: 
     )
     if data_args.packing:
         check_packing_is_possible(data_args.max_length or GLMConfig.max_sequence_length)
-    known = {*GLMConfig.__dataclass_fields__, *GLMConfig.attribute_map}
-    if unknown := sorted(set(model_args.config) - known):
-        raise ValueError(
-            f"--config names {', '.join(unknown)}, which GLMConfig does not have. It has {sorted(known)}."
-        )
     asked = training_args.resume_from_checkpoint
     if asked and asked not in ("True", "true") and not Path(asked).is_dir():
         raise ValueError(

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be set in a pretraining run: the model, the text with its blanks, the training."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from difflib import get_close_matches
+from typing import Any, Literal
 
 from transformers import TrainingArguments as HfTrainingArguments
+
+from configuration_glm import GLMConfig
+
+from .arguments import json_object
 
 
 @dataclass
@@ -25,7 +30,8 @@ class ModelArguments:
     vocab_size: int = field(default=30000, metadata={"help": "Tokens of a tokenizer that is trained here."})
 
     def __post_init__(self):
-        self.config = json.loads(self.config) if isinstance(self.config, str) else self.config or {}
+        self.config = json_object(self.config, "--config") or {}
+        check_config(self.config)
 
 
 @dataclass
@@ -65,7 +71,7 @@ class DataArguments:
     workers: int | None = field(default=None, metadata={"help": "Processes that tokenize."})
 
     def __post_init__(self):
-        self.mixture = json.loads(self.mixture) if isinstance(self.mixture, str) else self.mixture
+        self.mixture = json_object(self.mixture, "--mixture")
 
 
 @dataclass
@@ -87,3 +93,21 @@ class TrainingArguments(HfTrainingArguments):
             "help": "Learning rate of Muon for the layers' matrices. Without it AdamW trains them as all others."
         },
     )
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """
+    Refuse settings that a GLMConfig does not have, which would else be kept and do nothing.
+
+    Raises:
+        `ValueError`: names each, and the setting whose name is the closest.
+    """
+    known = {*GLMConfig.__dataclass_fields__, *GLMConfig.attribute_map}
+    unknown = sorted(set(config) - known)
+    if not unknown:
+        return
+    own = [name for name in GLMConfig.__annotations__ if not name.startswith("base_model_")]  # no plans
+    of_glm = [*own, *GLMConfig.attribute_map]
+    close = [match for name in unknown for match in get_close_matches(name, of_glm, n=1)]
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"It has {', '.join(of_glm)}."
+    raise ValueError(f"--config names {', '.join(unknown)}, which GLMConfig does not have. {hint}")

@@ -13,18 +13,27 @@ from matplotlib.figure import Figure
 GROUP_BY = ("task", "method", "model", "train_rows")
 # numbers that say how a run was made, not how well it did
 NOT_METRICS = {"seed", "train_rows", "eval_rows", "parameters", "steps", "train_loss", "train_runtime"}
-NOT_METRICS |= {"tokens", "words", "lambada_rows", "generated"}
+NOT_METRICS |= {"tokens", "words", "lambada_rows", "generated", "trained_parameters", "epoch", "total_flos"}
+OF_THE_CLOCK = ("_runtime", "_per_second")
 
 
 class Value(NamedTuple):
-    """Mean and standard deviation (of a sample; None for one run) of a metric over `runs` runs."""
+    """
+    Mean and standard deviation (of a sample; None for one run) of a metric over `runs` runs.
+
+    A whole number that all runs share, as a count of rows, stays one, without a deviation.
+    """
 
     mean: float
     deviation: float | None
     runs: int
 
     def __str__(self):
-        return f"{self.mean:.2f}" if self.deviation is None else f"{self.mean:.2f} ± {self.deviation:.2f}"
+        if isinstance(self.mean, int):
+            return str(self.mean)
+        digits = 3 if abs(self.mean) <= 1 else 2  # a share is told as exactly as a percentage
+        parts = [self.mean] if self.deviation is None else [self.mean, self.deviation]
+        return " ± ".join(f"{part:.{digits}f}" for part in parts)
 
 
 class Group(NamedTuple):
@@ -65,25 +74,31 @@ def group_runs(
     Args:
         runs (`Sequence[Mapping]`): as of [`read_runs`].
         group_by (`Sequence[str]`, *optional*): what tells groups apart; a run may lack one of these.
-        metrics (`Sequence[str]`, *optional*): which numbers; all by default.
+        metrics (`Sequence[str]`, *optional*): which numbers, of the runs that have one of them; all by default.
 
     Raises:
         `ValueError`: two runs of a group have the same seed, so that their deviation would mean nothing; a metric is in no run.
     """
+    known = [name for name in dict.fromkeys(name for run in runs for name in run) if _is_number(name, runs)]
+    scored = [name for name in known if _is_metric(name) and name not in group_by]
+    if missing := sorted(set(metrics or ()) - set(known)):
+        raise ValueError(f"No run has {', '.join(missing)}. They have {', '.join(scored)}.")
+    wanted = scored if metrics is None else metrics
     groups: dict[tuple, list[Mapping[str, Any]]] = {}
     for run in runs:
+        if metrics is not None and all(run.get(name) is None for name in metrics):
+            continue
         group = groups.setdefault(tuple(run.get(name) for name in group_by), [])
         for other in group:
             if other.get("seed") == run.get("seed"):
+                differ = [name for name in run if name in other and run[name] != other[name] and name not in known]
+                differ = [name for name in differ if name not in ("command", "output_dir")]
                 raise ValueError(
                     f"{other['output_dir']} and {run['output_dir']} agree in {', '.join(group_by)} and in the seed "
-                    f"{run.get('seed')}. Leave one out, or give what tells them apart with --group_by."
+                    f"{run.get('seed')}. Leave one out, or give what tells them apart with --group_by"
+                    f"{': ' + ', '.join(differ) if differ else ''}."
                 )
         group.append(run)
-    known = [name for name in dict.fromkeys(name for run in runs for name in run) if _is_metric(name, runs, group_by)]
-    if missing := sorted(set(metrics or ()) - set(known)):
-        raise ValueError(f"No run has {', '.join(missing)}. They have {', '.join(known)}.")
-    wanted = known if metrics is None else metrics
     return [Group(dict(zip(group_by, key, strict=True)), _values(members, wanted)) for key, members in groups.items()]
 
 
@@ -150,21 +165,27 @@ def _draw_metric(axis: Any, metric: str, groups: Sequence[Group]) -> None:
 def _by_task(groups: Sequence[Group]) -> dict[str, list[Group]]:
     tasks: dict[str, list[Group]] = {}
     for group in groups:
-        tasks.setdefault(str(group.key.get("task", "all runs")), []).append(group)
+        tasks.setdefault(str(group.key.get("task") or "all runs"), []).append(group)
     return tasks
 
 
-def _is_metric(name: str, runs: Sequence[Mapping[str, Any]], group_by: Sequence[str]) -> bool:
+def _is_metric(name: str) -> bool:
+    return name not in NOT_METRICS and not name.endswith(OF_THE_CLOCK)
+
+
+def _is_number(name: str, runs: Sequence[Mapping[str, Any]]) -> bool:
     values = [run[name] for run in runs if run.get(name) is not None]
     is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return is_number and bool(values) and name not in NOT_METRICS and name not in group_by
+    return is_number and bool(values)
 
 
 def _values(runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, Value]:
     values = {}
     for name in metrics:
         numbers = [run[name] for run in runs if run.get(name) is not None]
-        if numbers:
+        if numbers and all(isinstance(number, int) and number == numbers[0] for number in numbers):
+            values[name] = Value(numbers[0], None, len(numbers))
+        elif numbers:
             deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
             values[name] = Value(statistics.fmean(numbers), deviation, len(numbers))
     return values

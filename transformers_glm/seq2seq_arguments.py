@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be set when a model is fine-tuned to write texts: model, rows, templates, generation, training."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Literal
 
 from transformers import Seq2SeqTrainingArguments
 
+from .arguments import json_object
 from .pretraining_arguments import ModelArguments as PretrainingModelArguments
 
 
@@ -127,8 +127,7 @@ class RowArguments:
     )
 
     def __post_init__(self):
-        if isinstance(self.pretrain_mixture, str):
-            self.pretrain_mixture = json.loads(self.pretrain_mixture)
+        self.pretrain_mixture = json_object(self.pretrain_mixture, "--pretrain_mixture")
 
 
 @dataclass

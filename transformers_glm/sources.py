@@ -3,6 +3,7 @@
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,7 @@ BUILDERS = {
     ".tokens": "text",  # WikiText
     ".raw": "text",
 }
+BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 BYTES_CHECKED = 1 << 20  # of each text file, before anything is loaded
 
 
@@ -45,7 +47,7 @@ class DocumentSource:
         column (`str`, *optional*, defaults to `"text"`): the column that holds the text.
         document (`str`, *optional*, defaults to `"file"`):
             What one document of a text file is: the whole `"file"`, a `"line"`, or a `"paragraph"`, which ends with a
-            blank line.
+            line that is empty or of spaces.
         streaming (`bool`, *optional*, defaults to `False`): read while training instead of before.
     """
 
@@ -132,7 +134,14 @@ def _load_files(source: DocumentSource) -> Documents:
             f"{source.path} cannot be read as {kinds[0]}: {error.__cause__ or error}. Check that the file's ending "
             "says what it holds, and that text is UTF-8."
         ) from error
-    return documents
+    by_paragraph = kinds == ["text"] and source.document == "paragraph"
+    return documents.map(_split_at_blank_lines, batched=True) if by_paragraph else documents
+
+
+def _split_at_blank_lines(batch: dict[str, list[str]]) -> dict[str, list[str]]:
+    """`datasets` parts paragraphs at empty lines; those of WikiText hold a space."""
+    parts = (part for text in batch["text"] for part in BLANK_LINES.split(text))
+    return {"text": [part for part in parts if part.strip()]}
 
 
 def _files_of(path: Path) -> list[Path]:
