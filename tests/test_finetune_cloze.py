@@ -80,6 +80,24 @@ def test_a_run_leaves_metrics_predictions_a_line_in_the_table_and_the_model(meth
     assert lines[0]["scores"] == pytest.approx(scores, abs=1e-4)
 
 
+@pytest.mark.parametrize("method", ["cloze", "classifier"])
+def test_rows_keep_their_scores_when_training_is_ordered_by_length(method, reviews, tmp_path):
+    flags = (*reviews, "--method", method, "--max_steps", "2", "--per_device_eval_batch_size", "2")
+    run(tmp_path / "one", *flags, "--train_sampling_strategy", "group_by_length")
+    lines = read_lines(tmp_path / "one" / "predictions.jsonl")
+    auto = AutoModelForMultipleChoice if method == "cloze" else AutoModelForSequenceClassification
+    model = auto.from_pretrained(tmp_path / "one").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "one")
+    texts = [line.split("\t")[0] for line in (tmp_path / "dev.tsv").read_text().splitlines()[1:]]
+    if method == "cloze":
+        expected = [load_task("sst2").scores(model, tokenizer, [{"sentence": text}])[0] for text in texts]
+    else:
+        logits = [model(**tokenizer(text, return_tensors="pt")).logits.log_softmax(-1)[0].tolist() for text in texts]
+        expected = [dict(zip((0, 1), of_row, strict=True)) for of_row in logits]
+    for line, scores in zip(lines, expected, strict=True):
+        assert [line["scores"][label] for label in ("0", "1")] == pytest.approx([scores[0], scores[1]], abs=1e-4)
+
+
 def test_zero_shot_scores_a_model_as_it_is(reviews, tmp_path):
     run(tmp_path / "first", *reviews, "--max_steps", "1")
     model = str(tmp_path / "first")

@@ -76,6 +76,18 @@ def test_a_run_leaves_a_model_metrics_predictions_and_a_line(rows_file, tmp_path
     assert AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "run").num_parameters() == metrics["parameters"]
 
 
+def test_rows_keep_their_predictions_when_training_is_ordered_by_length(rows_file, tmp_path):
+    wide = ("--config", SIZES.replace("}", ', "initializer_range": 0.5}'))
+    flags = ("--max_steps", "1", "--learning_rate", "1e-9", "--per_device_eval_batch_size", "2")
+    predictions = []
+    for name, more in (("one", ()), ("other", ("--train_sampling_strategy", "group_by_length"))):
+        finetune(rows_file, tmp_path / name, *flags, *more, config=wide)
+        lines = (tmp_path / name / "predictions.jsonl").read_text().splitlines()
+        predictions.append([json.loads(line)["prediction"] for line in lines])
+    assert predictions[1] == predictions[0]
+    assert len(set(predictions[0])) > 3
+
+
 def test_several_texts_may_be_right(tmp_path):
     rows = [{"text": f"{word} and so on", "first": word, "answers": [{"a": word}, {"a": "else"}]} for word in WORDS]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))

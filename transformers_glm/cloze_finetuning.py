@@ -27,6 +27,7 @@ from .cloze_data import TaskData, known_labels, load_data
 from .cloze_evaluation import evaluate_predictions, majority_accuracy, prediction_lines, write_results
 from .cloze_rows import ClozeEncoder
 from .cloze_scoring import collator_of, decide, loss_of, reproduced, score_rows
+from .evaluation import TrainerInRowOrder
 from .pretraining import load_or_train_tokenizer, new_config
 
 
@@ -130,7 +131,7 @@ class ClozeRun:
     def trainer(self, data: TaskData, training_args: TrainingArguments) -> Trainer:
         """The stock Trainer."""
         evaluates = training_args.eval_strategy != "no" and data.labelled
-        trainer = Trainer(
+        trainer = TrainerInRowOrder(
             model=self.model,
             args=training_args,
             data_collator=self.collator,

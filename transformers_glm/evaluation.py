@@ -1,16 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 """Span-token accuracy and perplexity in the stock Trainer, without holding logits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import evaluate
 import torch
-from transformers import EvalPrediction
+from torch.utils.data import DataLoader
+from transformers import EvalPrediction, Seq2SeqTrainer, Trainer
 
 from blank_infilling_glm import IGNORE
 
 
 METRICS = Path(__file__).parent / "metrics"
+
+
+class _InRowOrder:
+    """
+    What a trainer predicts comes in the order of the rows.
+
+    With `train_sampling_strategy="group_by_length"` the Trainer orders evaluation by length too, so that predictions belong
+    to other rows than those they stand beside.
+    """
+
+    def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
+        """As the Trainer's, in order."""
+        with self._in_order():
+            return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset) -> DataLoader:
+        """As the Trainer's, in order."""
+        with self._in_order():
+            return super().get_test_dataloader(test_dataset)
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        asked, self.args.train_sampling_strategy = self.args.train_sampling_strategy, "sequential"
+        try:
+            yield
+        finally:
+            self.args.train_sampling_strategy = asked
+
+
+class TrainerInRowOrder(_InRowOrder, Trainer):
+    """The stock trainer, but that it predicts in the order of the rows whatever order it trains in."""
+
+
+class Seq2SeqTrainerInRowOrder(_InRowOrder, Seq2SeqTrainer):
+    """The stock sequence-to-sequence trainer, but that it predicts in the order of the rows whatever order it trains in."""
 
 
 def reduce_logits(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,6 +23,7 @@ from .checkpoints import Deadline, check_same_run, save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .dialogue import DialogueFormat, responses
 from .documents import tokenize_documents
+from .evaluation import Seq2SeqTrainerInRowOrder
 from .mixing import MixingCollator, mix
 from .objectives import ObjectiveSettings
 from .pretraining import load_or_initialize, load_or_train_tokenizer
@@ -170,7 +171,7 @@ def make_trainer(
             task_type=TaskType.SEQ_2_SEQ_LM, r=rank, lora_alpha=2 * rank, target_modules=["query_key_value"]
         )
         model = get_peft_model(model, lora)
-    return Seq2SeqTrainer(
+    return Seq2SeqTrainerInRowOrder(
         model,
         training,
         data_collator=MixingCollator(two_streams, one_row),
