@@ -106,7 +106,7 @@ scitldr() {
 multi30k() {
     local rows=(--train_data "$data"/seq2seq/multi30k/train.{en,de} --evaluation_data "$data"/seq2seq/multi30k/test_2016_flickr.{en,de})
     local smaller='{"hidden_size": 192, "num_layers": 3, "num_attention_heads": 3, "max_sequence_length": 128}'
-    local flags=(--config "$smaller" --vocab_size 8192 --num_train_epochs 2 --per_device_train_batch_size 32 --learning_rate 1e-3
+    local flags=(--config "$smaller" --vocab_size 8192 --num_train_epochs 1 --per_device_train_batch_size 32 --learning_rate 1e-3
         --max_target_length 48 --evaluation_rows 300 --num_beams 4)
     writes multi30k-scratch translation "${rows[@]}" "${flags[@]}"
     writes multi30k-bart translation "${rows[@]}" "${flags[@]}" --method bart
