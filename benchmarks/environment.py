@@ -16,19 +16,23 @@ def describe(*more: str) -> str:
     return f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, {packages}"
 
 
-def medians(candidates: dict[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+def medians(
+    candidates: dict[str, Callable[[], object]], repetitions: int, wait: Callable[[], None] = lambda: None
+) -> dict[str, float]:
     """
     Median seconds of each candidate. They take turns, so that what disturbs the machine disturbs all of them.
 
     Args:
         candidates (`dict[str, Callable]`): what to run, by name; each runs once before the clock does.
         repetitions (`int`): how often each is timed.
+        wait (`Callable`, *optional*): returns when what was run is done, for a card that works while Python goes on.
     """
     seconds = {name: [] for name in candidates}
     for turn in range(repetitions + 1):
         for name, run in candidates.items():
             begin = time.perf_counter()
             run()
+            wait()
             if turn:
                 seconds[name].append(time.perf_counter() - begin)
     return {name: statistics.median(taken) for name, taken in seconds.items()}
