@@ -38,7 +38,7 @@ SMALL = {
     "layers": 1,
     "hidden_size": 64,
     "rows": 2,
-    "lengths": (64, 96),
+    "lengths": (64,),
     "product": 64,
     "batches": (1, 2),
     "prompt": 9,

@@ -22,7 +22,9 @@ def gpu(monkeypatch):
 def check_small_table(gpu, printed, without=()):
     for name in gpu.CANDIDATES:
         ends = "not on a CPU" if any(word in name for word in without) else r"[\d.]+ text tokens/s"
-        assert len(re.findall(rf"^{re.escape(name)} +{ends}", printed, re.MULTILINE)) == 2, name
+        assert len(re.findall(rf"^{re.escape(name)} +{ends}", printed, re.MULTILINE)) == len(gpu.SMALL["lengths"]), (
+            name
+        )
     # the first of the sizes, all of them tiny here
     assert re.search(r"^10b +[\d.]+ text tokens/s", printed, re.MULTILINE)
     assert "out of memory" not in printed
