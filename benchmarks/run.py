@@ -70,7 +70,7 @@ def main() -> None:
         parser.error(f"{unknown} are no benchmarks. Choose from {', '.join(COMMANDS)}.")
     sections = read_sections()
     for name in tqdm(args.names or ON_THE_CPU):
-        written = [f"\nMeasured {date.today()}.\n"]
+        written = [f"\nRun {date.today()}.\n"]
         for command in COMMANDS[name]:
             if args.old_python and name == "tokenization":
                 command += f" --old-python {args.old_python}"
