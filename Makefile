@@ -10,7 +10,7 @@ TEXT ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help install test test-matrix check style demo bench clean
+.PHONY: help install test test-matrix check style demo bench bench-gpu clean
 
 help:
 	@echo "make test    install, then lint, format check and the quick tests (under two minutes)"
@@ -19,6 +19,7 @@ help:
 	@echo "make style   format and fix what can be fixed"
 	@echo "make demo    pretrain a small GLM on this machine and fill blanks with it; TEXT=my.txt takes your text"
 	@echo "make bench   the speed ratios of benchmarks/, written to benchmarks/RESULTS.md"
+	@echo "make bench-gpu  the same for one card"
 	@echo "make clean   remove the environments, output/ and caches"
 
 install: $(STAMP)
@@ -50,6 +51,9 @@ demo: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/run.py gpu
 
 clean:
 	rm -rf $(VENV) .venv-lowest output .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

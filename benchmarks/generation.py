@@ -12,7 +12,7 @@ import time
 
 import torch
 from environment import describe, medians
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
@@ -59,6 +59,19 @@ def make_models(args: argparse.Namespace) -> tuple[GLMForConditionalGeneration, 
     return GLMForConditionalGeneration(glm).eval(), GPT2LMHeadModel(gpt2).eval()
 
 
+def make_prompt(batch: int, length: int) -> torch.Tensor:
+    """Rows of random tokens with a blank in them and sop at their end."""
+    prompt = torch.randint(3, VOCABULARY, (batch, length))
+    prompt[:, 4], prompt[:, -1] = MASK, SOP
+    return prompt
+
+
+def generate(model: PreTrainedModel, prompt: torch.Tensor, new_tokens: int, **kwargs) -> torch.Tensor:
+    """The prompt and `new_tokens` tokens, the likeliest at each place."""
+    length = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False}
+    return model.generate(prompt, attention_mask=torch.ones_like(prompt), pad_token_id=0, **length, **kwargs)
+
+
 def growth(generate) -> float:
     """The time of a token in the last quarter of a piece, beside that in the first."""
     clock = Clock()
@@ -79,17 +92,13 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     args = parser.parse_args()
     glm, gpt2 = make_models(args)
-    prompt = torch.randint(3, VOCABULARY, (args.batch, args.prompt))
-    prompt[:, 4], prompt[:, -1] = MASK, SOP
-    length = {"max_new_tokens": args.new_tokens, "min_new_tokens": args.new_tokens, "do_sample": False}
-
-    def generate(model, **kwargs):
-        return model.generate(prompt, attention_mask=torch.ones_like(prompt), pad_token_id=0, **{**length, **kwargs})
-
-    few = {"max_new_tokens": 8, "min_new_tokens": 8}
-    if not torch.equal(generate(glm, **few), generate(glm, **few, use_cache=False)):
+    prompt = make_prompt(args.batch, args.prompt)
+    if not torch.equal(generate(glm, prompt, 8), generate(glm, prompt, 8, use_cache=False)):
         raise SystemExit("cached and uncached tokens differ")
-    runs = {"GLM": lambda: generate(glm), "GPT2LMHeadModel": lambda: generate(gpt2)}
+    runs = {
+        "GLM": lambda: generate(glm, prompt, args.new_tokens),
+        "GPT2LMHeadModel": lambda: generate(gpt2, prompt, args.new_tokens),
+    }
     seconds = medians(runs, args.repetitions)
     cpu_seconds = medians({"GLM": runs["GLM"]}, args.repetitions, clock=time.process_time)["GLM"]
     print(describe())
@@ -108,7 +117,7 @@ def main() -> None:
     # a token's work: 12 h^2 a layer and the head, and 2 h a layer and token of the row for attention
     work = 12 * args.hidden_size**2 * args.layers + VOCABULARY * args.hidden_size
     share = 2 * args.hidden_size * args.layers * (args.new_tokens * 3 / 4) / work
-    late = growth(lambda clock: glm.generate(prompt[:1], streamer=clock, pad_token_id=0, **length))
+    late = growth(lambda clock: generate(glm, prompt[:1], args.new_tokens, streamer=clock))
     print(f"\ntime of a token, last quarter / first: {late:.3f} (attention's arithmetic grows by {share:.1%})")
 
 

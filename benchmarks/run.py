@@ -2,7 +2,7 @@
 """
 Runs the benchmarks and writes what they print, with their commands, to benchmarks/RESULTS.md.
 
-    python benchmarks/run.py                     # all, about half an hour on two quiet cores
+    python benchmarks/run.py                     # all but gpu, about half an hour on two quiet cores
     python benchmarks/run.py collator packing    # some; the others keep what was written of them before
 """
 
@@ -33,7 +33,9 @@ COMMANDS = {
     "the whole loop": ["pretraining_loop.py"],
     "quantization": ["quantization.py"],
     "imports": ["imports.py"],
+    "gpu": ["gpu.py"],
 }
+ON_THE_CPU = [name for name in COMMANDS if name != "gpu"]
 NOISE = re.compile(r"^(\[transformers\]|W\d{4} |Failed to load|Writing model|\{'|.*(Warning|it/s\]))")
 
 
@@ -59,14 +61,16 @@ def read_sections() -> dict[str, str]:
 def main() -> None:
     """Measure and write; the file appears when all is measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"one of {', '.join(COMMANDS)}; by default all")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"one of {', '.join(COMMANDS)}; by default all but gpu"
+    )
     parser.add_argument("--old-python", help="for tokenization.py: a Python with Transformers 4")
     args = parser.parse_args()
     if unknown := [name for name in args.names if name not in COMMANDS]:
         parser.error(f"{unknown} are no benchmarks. Choose from {', '.join(COMMANDS)}.")
     sections = read_sections()
-    for name in tqdm(args.names or COMMANDS):
-        written = [f"\nMeasured {date.today()}.\n"]
+    for name in tqdm(args.names or ON_THE_CPU):
+        written = [f"\nRun {date.today()}.\n"]
         for command in COMMANDS[name]:
             if args.old_python and name == "tokenization":
                 command += f" --old-python {args.old_python}"

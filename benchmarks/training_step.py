@@ -60,6 +60,7 @@ def make_glm(args: argparse.Namespace, tokenizer: GLMTokenizer, attn_implementat
         hidden_size=args.hidden_size,
         num_layers=args.layers,
         num_attention_heads=args.hidden_size // 64,
+        max_sequence_length=max(512, args.length),
         attention_dropout_prob=args.attention_dropout,
         use_cache=False,
         mask_token_ids=tokenizer.mask_token_ids,

@@ -23,7 +23,7 @@ from .objectives import (
 )
 from .placement import Span, in_random_order
 from .row_generators import RowGenerators
-from .rows import Document, Example, read_row
+from .rows import Document, Example, as_array, read_row
 from .sentences import sentence_ends
 
 
@@ -203,12 +203,12 @@ class DataCollatorForBlankInfilling:
         if document.labels is None and not runs_to_the_end:
             return lay_out_spans(document.tokens, spans, mask=mask, **ends)
         part_a, blanks = blank_out(document.tokens.tolist(), spans, mask)
-        labels = (document.tokens if document.labels is None else document.labels).tolist()
+        labels = document.tokens if document.labels is None else document.labels
         blanks = [
             blank._replace(labels=self._labels(labels[start:end], runs_to_the_end))
             for blank, (start, end) in zip(blanks, spans, strict=True)
         ]
-        return {column: np.array(values) for column, values in lay_out(part_a, blanks, **ends).items()}
+        return {column: as_array(values) for column, values in lay_out(part_a, blanks, **ends).items()}
 
     def _spans(self, level: str, document: Document, rng: random.Random) -> list[Span]:
         tokens = document.tokens
@@ -226,9 +226,9 @@ class DataCollatorForBlankInfilling:
             return sentence_level_spans(regions, ends, len(tokens), self.settings, rng)
         return [document_level_span(regions, len(tokens), self.settings, rng)]
 
-    def _labels(self, labels: list[int], runs_to_the_end: bool) -> list[int]:
+    def _labels(self, labels: np.ndarray, runs_to_the_end: bool) -> list[int]:
         """[CLS] of a later document and prompts are not predicted, nor the eop after them."""
-        predicted = [IGNORE if label == self._ids["cls_token"] else label for label in labels]
+        predicted = np.where(labels == self._ids["cls_token"], IGNORE, labels).tolist()
         if not runs_to_the_end:
             predicted.append(IGNORE if labels[-1] == IGNORE else self._ids["eop_token"])
         return predicted

@@ -117,9 +117,9 @@ def _fill_batch(model, tokenizer, prompts, copies, generate_kwargs):
     for number in range(max(prompt.blanks for prompt in prompts)):
         active = [index for index, prompt in enumerate(prompts) if prompt.blanks > number]
         kept = torch.tensor([row for index in active for row in row_of[index]], device=rows.device)
-        rows, mask = _begin_piece(rows[kept], mask[kept], tokenizer.sop_token_id)
-        if cache is not None:
+        if cache is not None and len(kept) < len(rows):  # it copies the whole cache
             cache.batch_select_indices(kept)
+        rows, mask = _begin_piece(rows[kept], mask[kept], tokenizer.sop_token_id)
         ways = copies if number == 0 else 1
         round_ = _generate_piece(
             model, tokenizer, rows, mask, cache, {**generate_kwargs, "num_return_sequences": ways}

@@ -5,8 +5,9 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import accumulate
+from operator import or_
 
 import numpy as np
 
@@ -85,8 +86,8 @@ def text_regions(tokens: Sequence[int], separators: Sequence[int]) -> list[Span]
         tokens   [CLS] x1 x2 x3 eos [CLS] x4 x5 eos      regions  (1, 4), (6, 8)
     """
     ids = np.asarray(tokens)
-    is_separator = np.logical_or.reduce([ids == separator for separator in separators])
-    cuts = [-1, *np.flatnonzero(is_separator).tolist(), len(ids)]
+    is_separator = reduce(or_, [ids == separator for separator in separators])
+    cuts = [-1, *is_separator.nonzero()[0].tolist(), len(ids)]
     return [(before + 1, after) for before, after in zip(cuts, cuts[1:], strict=False) if before + 1 < after]
 
 

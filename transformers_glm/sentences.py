@@ -58,12 +58,12 @@ class _Pieces:
     def of(self, tokens: np.ndarray) -> tuple[bytes, np.ndarray]:
         """The bytes of a text, and where in them each of its tokens ends."""
         lengths = self._lengths[tokens]
-        if (lengths < 0).any():
+        if lengths.min(initial=0) < 0:
             for token_id in set(tokens[lengths < 0].tolist()):
                 self._pieces[token_id] = piece = self._find(token_id)
                 self._lengths[token_id] = len(piece)
             lengths = self._lengths[tokens]
-        return b"".join(self._pieces[tokens]), lengths.cumsum()
+        return b"".join(self._pieces[tokens].tolist()), lengths.cumsum()
 
     def _find(self, token_id: int) -> bytes:
         if token_id in self._special:
