@@ -50,12 +50,12 @@ def measure(command: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.splitlines() if not NOISE.match(line)).strip()
 
 
-def read_sections() -> dict[str, str]:
-    """What was written before, by title."""
+def read_results() -> tuple[str, dict[str, str]]:
+    """What stands before the first section, written by hand; and the sections, by title."""
     if not RESULTS.is_file():
-        return {}
-    parts = re.split(r"^## (.*)\n", RESULTS.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+        return "# Results\n\n", {}
+    begin, *parts = re.split(r"^## (.*)\n", RESULTS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return begin, dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := [name for name in args.names if name not in COMMANDS]:
         parser.error(f"{unknown} are no benchmarks. Choose from {', '.join(COMMANDS)}.")
-    sections = read_sections()
+    begin, sections = read_results()
     for name in tqdm(args.names or ON_THE_CPU):
         written = [f"\nRun {date.today()}.\n"]
         for command in COMMANDS[name]:
@@ -77,7 +77,6 @@ def main() -> None:
             shown = command.replace(args.old_python or "\0", "old/bin/python")
             written.append(f"    python benchmarks/{shown}\n\n```text\n{measure(command)}\n```\n")
         sections[name] = "\n".join(written) + "\n"
-    begin = "# Results\n\nWritten by `python benchmarks/run.py` (`make bench`). Every ratio is of two medians in one run.\n\n"
     ordered = [name for name in COMMANDS if name in sections]
     part = RESULTS.with_suffix(".part")
     part.write_text(begin + "".join(f"## {name}\n{sections[name]}" for name in ordered), encoding="utf-8")
