@@ -10,6 +10,7 @@ from pathlib import Path
 
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
 from transformers_glm import pretraining
@@ -33,7 +34,9 @@ class Recorder(TrainerCallback):
             self.rows.write(json.dumps(rows) + "\n")
             self.rows.flush()
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(self, args, state, control, model, **kwargs):
+        sharded = sum(isinstance(parameter, DTensor) for parameter in model.parameters())
+        (self.folder / f"sharded-{args.process_index}").write_text(str(sharded))
         if state.global_step == self.kill_step and args.process_index == self.kill_rank:
             os.kill(os.getpid(), signal.SIGKILL)
 

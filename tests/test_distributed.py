@@ -101,6 +101,10 @@ class Run:
         passes = [[sorted(row for row in json.loads(line) if len(row) > 1) for line in lines] for lines in ranks]
         return [sorted(sum(parts, [])) for parts in zip(*passes, strict=True)]
 
+    def sharded(self):
+        """How many parameters each process held a part of, for FSDP falls back to DDP without a word."""
+        return [int((self.records / f"sharded-{rank}").read_text()) for rank in range(self.processes)]
+
     def losses(self):
         history = json.loads((self.records / "log-0.json").read_text())
         return [entry["loss"] for entry in history if "loss" in entry]
@@ -140,7 +144,9 @@ def one_process(folder):
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns_with_the_same_batch(folder, one_process):
     two = Run(folder, "two", *batch_of("4", *EPOCHS), processes=2).finish()
-    assert len(two.rows()) == 16
+    passes = two.rows()
+    # every row once an epoch, of eight passes
+    assert [sum(map(len, epoch)) for epoch in (passes[:8], passes[8:])] == [57, 57] and len(passes) == 16
     assert two.rows() == one_process.rows()
     check_equal(two, one_process)
     # the first process speaks and writes for both
@@ -185,6 +191,7 @@ def test_a_killed_process_loses_nothing(folder, flags):
     assert broken.done.returncode != 0
     assert {path.name for path in broken.output.glob("checkpoint-*")} == {"checkpoint-5", "checkpoint-10"}
     assert not (broken.output / "model.safetensors").exists()
+    assert (min(broken.sharded()) > 0) == ("--fsdp" in flags)
     broken.finish()
     expected, weights = whole.weights(), broken.weights()
     assert expected.keys() == weights.keys()
@@ -200,6 +207,7 @@ def test_fsdp_learns_what_one_process_learns(folder, one_process):
     flags = ["--fsdp", "--fsdp_config", ROOT / "configs" / "fsdp2.json", "--gradient_checkpointing"]
     two = Run(folder, "fsdp", *batch_of("4", *EPOCHS, *flags), processes=2).finish()
     check_equal(two, one_process)
+    assert one_process.sharded() == [0] and min(two.sharded()) > 0
 
 
 @pytest.mark.slow
