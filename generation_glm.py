@@ -350,12 +350,12 @@ class GLMGenerationMixin(GenerationMixin):
         return LogitsProcessorList([PartBOnly(processors, start)]) if start else processors
 
     def _get_stopping_criteria(self, generation_config, stopping_criteria, **kwargs):
-        start = generation_config._part_a_length
+        start, given = generation_config._part_a_length, list(stopping_criteria or ())
         if start:
             stopping_criteria = StoppingCriteriaList(PartBOnly(criterion, start) for criterion in stopping_criteria)
         criteria = super()._get_stopping_criteria(generation_config, stopping_criteria, **kwargs)
         for criterion in criteria:
-            if isinstance(criterion, MaxLengthCriteria):
+            if isinstance(criterion, MaxLengthCriteria) and criterion not in given:
                 # a row may be longer than the table: Part A and each piece have all of it
                 criterion.max_position_embeddings = None
         return criteria

@@ -134,7 +134,7 @@ def main() -> None:
     batches = [dict(collator(held_out[start : start + BATCH])) for start in range(0, len(held_out), BATCH)]
     labels = sum(int((batch["labels"] != -100).sum()) for batch in batches)
     print(f"{len(held_out)} held-out rows, {labels} blanked tokens\n")
-    print(f"{'':18s} {'MiB':>6s} {'of fp32':>8s} {'perplexity':>11s} {'loss':>7s}")
+    print(f"{'':18s} {'saved MiB':>10s} {'in memory':>10s} {'of fp32':>8s} {'perplexity':>11s} {'loss':>7s}")
     baseline = None
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(Path(folder, "trained"))
@@ -144,12 +144,13 @@ def main() -> None:
                 continue
             variant = AutoModelForSeq2SeqLM.from_pretrained(Path(folder, "trained"), device_map="cpu", **settings())
             # before it is used: bitsandbytes repacks 4-bit weights for the CPU then
+            held = variant.get_memory_footprint()
             variant.save_pretrained(Path(folder, name))
             size = sum(file.stat().st_size for file in Path(folder, name).glob("*.safetensors"))
             value = perplexity(variant.eval(), batches)
-            baseline = baseline or (size, value)
-            share, loss = size / baseline[0], value / baseline[1] - 1
-            print(f"{name:18s} {size / 2**20:6.1f} {share:8.2f} {value:11.2f} {loss:+7.1%}")
+            baseline = baseline or (held, value)
+            share, loss = held / baseline[0], value / baseline[1] - 1
+            print(f"{name:18s} {size / 2**20:10.1f} {held / 2**20:10.1f} {share:8.2f} {value:11.2f} {loss:+7.1%}")
 
 
 if __name__ == "__main__":

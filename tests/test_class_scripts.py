@@ -25,16 +25,8 @@ def write(path, rows):
 
 def run(script, model, output, *more):
     """Run a copy of the script among the user's files, without the network; what it wrote of itself."""
-    command = [
-        sys.executable,
-        script.name,
-        "--model_name_or_path",
-        model,
-        "--output_dir",
-        output,
-        "--report_to",
-        "none",
-    ]
+    command = [sys.executable, script.name, "--model_name_or_path", model, "--output_dir", output]
+    command += ["--report_to", "none"]
     command += ["--train_file", "train.json", "--validation_file", "validation.json", "--use_cpu"]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import GMASK, MASK, SMASK, SOP, make_config
 from torch.export import Dim, export
+from without_package import run_python
 
 import transformers_glm  # noqa: F401  registers GLM
 from blank_infilling_glm import derive_positions
@@ -54,6 +55,21 @@ def test_torch_export(model_class, positions, tmp_path):
     torch.export.save(program, tmp_path / "glm.pt2")
     loaded = torch.export.load(tmp_path / "glm.pt2").module()
     check_equal(lambda **inputs: loaded(**inputs, use_cache=False)[0], model, positions, tolerance=1e-5)
+
+
+@pytest.mark.slow
+def test_an_exported_program_runs_in_a_process_without_the_package(tmp_path):
+    model, inputs = make(GLMForConditionalGeneration), batch(2, 12, True, seed=0)
+    program = export(model, (), {**inputs, "use_cache": False})
+    torch.export.save(program, tmp_path / "glm.pt2")
+    torch.save(inputs, tmp_path / "inputs.pt")
+    code = """
+import json, sys, torch
+program = torch.export.load(sys.argv[1]).module()
+print(json.dumps(program(**torch.load(sys.argv[2], weights_only=True), use_cache=False)[0].tolist()))
+"""
+    found = run_python(code, tmp_path / "glm.pt2", tmp_path / "inputs.pt", cwd=tmp_path, home=tmp_path, package=False)
+    torch.testing.assert_close(torch.tensor(found), model(**inputs)[0].detach(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.fixture

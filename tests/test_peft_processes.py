@@ -7,14 +7,17 @@ import sys
 import pytest
 import torch
 from conftest import make_model
-from peft import get_peft_model
-from test_peft import BATCH, METHODS, PROMPT, ROOT, TASKS, logits_of, same
+from peft import LoraConfig, get_peft_model
+from test_peft import BATCH, METHODS, NEW, PROMPT, ROOT, TASKS, logits_of, same
 from test_peft_prompts import EVERY
 
 
 WEIGHTS = {name: lambda task, method=METHODS[name]: method(task_type=task) for name in ("DoRA", "IA3")}
 VIRTUAL = {name: EVERY[name] for name in ("prompt tuning", "prefix tuning", "P-tuning")}
 ADAPTERS = {f"{name}, {task}": (config, task) for name, config in (WEIGHTS | VIRTUAL).items() for task in TASKS[:2]}
+# the rows of two new tokens, and the table with its tied head
+RESIZED = {f"resized, {way}": lambda task, way=way: LoraConfig(task_type=task, **NEW[way]) for way in NEW}
+ADAPTERS |= {f"{name}, {task}": (config, task) for name, config in RESIZED.items() for task in TASKS[:2]}
 LOAD = """
 import sys, torch
 import transformers_glm
@@ -24,11 +27,22 @@ inputs = torch.load("inputs.pt", weights_only=True)
 outputs = {}
 for name in sys.argv[1:]:
     base = AutoModelForSeq2SeqLM.from_pretrained("base")
+    if name.startswith("resized"):
+        torch.manual_seed(5)
+        base.resize_token_embeddings(101, mean_resizing=False)
     model = PeftModel.from_pretrained(base, name).eval()
     with torch.no_grad():
         outputs[name] = [model(**inputs["batch"]).logits, model.generate(**inputs["prompt"], max_new_tokens=6)]
 torch.save(outputs, "outputs.pt")
 """
+
+
+def base_of(name):
+    model = make_model()
+    if name.startswith("resized"):
+        torch.manual_seed(5)
+        model.resize_token_embeddings(101, mean_resizing=False)
+    return model
 
 
 def outputs_of(model):
@@ -53,7 +67,7 @@ def here_and_there(tmp_path_factory):
     torch.save({"batch": BATCH, "prompt": PROMPT}, folder / "inputs.pt")
     here = {}
     for name, (config, task) in ADAPTERS.items():
-        model = moved(get_peft_model(make_model(), config(task)))
+        model = moved(get_peft_model(base_of(name), config(task)))
         model.save_pretrained(folder / name)
         here[name] = outputs_of(model)
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -71,6 +85,6 @@ def test_an_adapter_gives_in_a_new_process_what_it_gave_where_it_was_saved(name,
     (logits, tokens), (logits_there, tokens_there) = (outputs[name] for outputs in here_and_there)
     same(logits_there, logits)
     assert tokens_there.tolist() == tokens.tolist()
-    base_logits, base_tokens = outputs_of(make_model())
+    base_logits, base_tokens = outputs_of(base_of(name))
     assert (logits[:, -base_logits.shape[1] :] - base_logits).abs().max() > 0.5  # a lost adapter would show
     assert tokens.tolist() != base_tokens.tolist()

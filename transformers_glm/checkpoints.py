@@ -19,8 +19,10 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 logger = logging.getLogger(__name__)
 
 # settings that a run may go on with changed: they change no step of it
-NO_MATTER = ("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics")
-NO_MATTER += ("eval_data", "eval_split", "eval_rows", "keep_model")
+NO_MATTER = (
+    *("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics"),
+    *("eval_data", "eval_split", "eval_rows", "keep_model"),
+)
 
 
 class Deadline(TrainerCallback):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ClozeTask run: zero-shot, few-shot or on all data, with the stock Trainer; and the classifier to compare with."""
+"""A ClozeTask run: zero-shot, few-shot or on all data, with the stock Trainer in the order of the rows; and the classifier to compare with."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,7 +129,7 @@ class ClozeRun:
         )
 
     def trainer(self, data: TaskData, training_args: TrainingArguments) -> Trainer:
-        """The stock Trainer."""
+        """The stock Trainer, which predicts in the order of the rows."""
         evaluates = training_args.eval_strategy != "no" and data.labelled
         trainer = TrainerInRowOrder(
             model=self.model,

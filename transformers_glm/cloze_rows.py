@@ -82,7 +82,7 @@ class ClozeEncoder:
         return Dataset.from_list(encoded)
 
     def training_dataset(self, rows: Sequence[Row]) -> Dataset:
-        """`dataset`, without the wrong candidates where the loss is of the right ones alone: 77 intents cost as much as one."""
+        """`dataset`, without the wrong candidates where the loss is of the right ones alone: 77 intents cost as much as one to train."""
         dataset = self.dataset(rows)
         return (
             dataset.map(_right_alone, remove_columns=dataset.column_names)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Span-token accuracy and perplexity in the stock Trainer, without holding logits."""
+"""Evaluation in the stock Trainer: in the order of the rows; span-token accuracy and perplexity without holding logits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

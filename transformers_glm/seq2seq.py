@@ -160,7 +160,7 @@ def make_trainer(
     train_set: Dataset | None,
     scored_set: Dataset | None,
 ) -> Seq2SeqTrainer:
-    """The stock trainer; with LoRA the adapters are trained and saved."""
+    """The stock trainer, which predicts in the order of the rows; with LoRA the adapters are trained and saved."""
     training = settings.training
     training.predict_with_generate = not settings.is_infilling
     two_streams = DataCollatorForSeq2Seq(tokenizer, model=model)

@@ -62,8 +62,11 @@ def main():
         trainer.save_model()
         trainer.save_state()
     prediction = trainer.predict(data["test"])
-    tokens = np.where(prediction.predictions != -100, prediction.predictions, tokenizer.pad_token_id)
+    tokens, labels = (
+        np.where(ids != -100, ids, tokenizer.pad_token_id) for ids in (prediction.predictions, prediction.label_ids)
+    )
     result = {
+        "labels": tokenizer.batch_decode(labels, skip_special_tokens=True),
         "texts": tokenizer.batch_decode(tokens, skip_special_tokens=True),
         "metrics": prediction.metrics,
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
