@@ -143,10 +143,10 @@ levels() {
     for level in token doc sent; do
         local model=$output/pretrain_small_$level
         [ -f "$model/metrics.json" ] || $python scripts/pretrain.py "configs/pretrain_small_$level.yaml" --output_dir "$model" --config "$tiny" \
-            --tokenizer "$small" --disable_tqdm True --train_data "$text/wikitext-2/wiki.train.tokens" "$text/novels/" \
+            --tokenizer "$small" --max_steps 400 --disable_tqdm True --train_data "$text/wikitext-2/wiki.train.tokens" "$text/novels/" \
             --evaluation_data "$text/wikitext-2/wiki.valid.tokens"
         [ -f "$output/tasks/lm-$level/metrics.json" ] || $python scripts/evaluate_lm.py --model "$model" --perplexity_data \
-            "$text/wikitext-2/wiki.test.tokens" --lambada_data "$data/lm_eval/lambada_test.jsonl" --output_dir "$output/tasks/lm-$level"
+            "$text/wikitext-2/wiki.test.tokens" --output_dir "$output/tasks/lm-$level"
         [ -f "$output/tasks/infilling-$level/metrics.json" ] || $python scripts/finetune_seq2seq.py --task infilling --model "$model" \
             --source "{text}" --evaluation_data "$data/lm_eval/lambada_test.jsonl" --evaluation_rows 100 --max_source_length 250 \
             --max_target_length 64 --metrics bleu --report_to none --output_dir "$output/tasks/infilling-$level"
