@@ -27,10 +27,7 @@ class Median(float):
 
 
 def medians(
-    candidates: dict[str, Callable[[], object]],
-    repetitions: int,
-    clock: Callable[[], float] = time.perf_counter,
-    wait: Callable[[], None] = lambda: None,
+    candidates: dict[str, Callable[[], object]], repetitions: int, wait: Callable[[], None] = lambda: None
 ) -> dict[str, Median]:
     """
     Median seconds of each candidate. They take turns, so that what disturbs the machine disturbs all of them.
@@ -38,15 +35,14 @@ def medians(
     Args:
         candidates (`dict[str, Callable]`): what to run, by name; each runs once before the clock does.
         repetitions (`int`): how often each is timed.
-        clock (`Callable`): `time.process_time` for CPU seconds.
         wait (`Callable`, *optional*): returns when what was run is done, for a card that works while Python goes on.
     """
     seconds = {name: [] for name in candidates}
     for turn in range(repetitions + 1):
         for name, run in candidates.items():
-            begin = clock()
+            begin = time.perf_counter()
             run()
             wait()
             if turn:
-                seconds[name].append(clock() - begin)
+                seconds[name].append(time.perf_counter() - begin)
     return {name: Median(taken) for name, taken in seconds.items()}
