@@ -27,7 +27,7 @@ COMMANDS = {
     "training step, one row": ["training_step.py --rows 1"],
     "training step, attention dropout": ["training_step.py --attention-dropout 0.1"],
     "packing": ["packing.py"],
-    "generation": ["generation.py", "generation.py --batch 8"],
+    "generation": ["generation.py", "generation.py --batch 8", "products.py"],
     "shared contexts": ["blanks.py"],
     "conversion": ["conversion.py"],
     "the whole loop": ["pretraining_loop.py --steps 20"],
