@@ -25,7 +25,7 @@ COMMANDS = {
     "tokenization": ["tokenization.py"],
     "training step": ["training_step.py --rows 2"],
     "training step, one row": ["training_step.py --rows 1"],
-    "training step, attention dropout": ["training_step.py --attention-dropout 0.1"],
+    "training step, attention dropout": ["training_step.py --rows 1 --attention-dropout 0.1"],
     "packing": ["packing.py"],
     "generation": ["generation.py", "generation.py --batch 8", "products.py"],
     "shared contexts": ["blanks.py"],
