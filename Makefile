@@ -13,7 +13,7 @@ STAMP := $(VENV)/installed
 .PHONY: help install test test-matrix check style demo bench bench-gpu clean
 
 help:
-	@echo "make test    install, then lint, format check and the quick tests (under two minutes)"
+	@echo "make test    install, then lint, format check and the quick tests (under five minutes)"
 	@echo "make test-matrix  the same at both ends of the supported versions, each in an environment of its own"
 	@echo "make check   the same without installing"
 	@echo "make style   format and fix what can be fixed"
