@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from transformers_glm.language_modeling import perplexities, score_texts
-from transformers_glm.language_modeling_run import trigram_perplexity
+from transformers_glm.language_modeling_baseline import fit_trigram, trigram_last_words, trigram_perplexity
 
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,37 @@ def test_the_trigram_is_scored_on_the_same_tokens(tokenizer):
         before = (tokens[place - 2] if place > 1 else -1, tokens[place - 1])
         cost -= math.log(model.distribution(before)[tokens[place]])
     expected = math.exp(cost / (len(tokens) - 1))
-    assert trigram_perplexity([TEXT], [TEXT], tokenizer) == pytest.approx(expected)
+    assert trigram_perplexity(model, [TEXT], tokenizer) == pytest.approx(expected)
+    again = fit_trigram([TEXT], tokenizer)
+    assert trigram_perplexity(again, [TEXT], tokenizer) == pytest.approx(expected)
+
+
+def test_the_trigram_guesses_the_last_word_from_the_two_tokens_before_each_of_its_own(tokenizer):
+    """ "log book" is learnt and "log in" is not; a word of several tokens is right only as a whole."""
+    trigram = fit_trigram(["the log book", "the log book", "the log in"], tokenizer)
+    known, unknown, beyond = "of the log book", "of the log in", "of the log bookmoth"
+    before, word, more = (
+        tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("of the log", " book", " bookmoth")
+    )
+    assert more[: len(word)] == word and len(more) > len(word)
+    cost, context = 0.0, before[-2:]
+    for token in word:
+        cost += math.log(trigram.distribution(tuple(context))[token])
+        context = [context[1], token]
+    assert trigram_last_words(trigram, [known], tokenizer) == {
+        "accuracy": 100.0,
+        "perplexity": pytest.approx(math.exp(-cost)),
+    }
+    assert trigram_last_words(trigram, [known, unknown, beyond], tokenizer)["accuracy"] == pytest.approx(100 / 3)
+
+
+def test_the_last_words_alone_have_a_trigram_too(evaluate, tmp_path):
+    (tmp_path / "text.txt").write_text(f"{TEXT}\n")
+    (tmp_path / "last.jsonl").write_text(json.dumps({"text": TEXT}))
+    metrics = evaluate("--lambada_data", tmp_path / "last.jsonl", "--trigram_data", tmp_path / "text.txt")
+    assert metrics["lambada_accuracy_trigram"] == 100.0
+    assert metrics["lambada_perplexity_trigram"] < metrics["lambada_perplexity_bi"]
+    assert "perplexity_trigram" not in metrics
 
 
 @pytest.mark.parametrize(
@@ -97,7 +127,7 @@ def test_the_trigram_is_scored_on_the_same_tokens(tokenizer):
     [
         ([], "Nothing to do"),
         (["--generate", "1", "--context", "both"], "--context both: there are bidirectional and unidirectional"),
-        (["--generate", "1", "--trigram_data", "x"], "--trigram_data is for a baseline of --perplexity_data"),
+        (["--generate", "1", "--trigram_data", "x"], "--trigram_data is for a baseline: give --perplexity_data or"),
         (["--generate", "1", "--mask", "[xMASK]"], r"--mask \[xMASK\]: the tokenizer has"),
         (["--lambada_data", "{rows}", "--column", "passage"], r"row 1 has no 'passage'; its columns are text"),
     ],

@@ -173,6 +173,19 @@ def score_last_words(
     ]
 
 
+def last_word_metrics(guesses: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """
+    The share of the last words that are right, and what one costs.
+
+    Returns:
+        `dict[str, float]`: `accuracy` in per cent; `perplexity` of a word, that is of all its tokens together.
+    """
+    return {
+        "accuracy": 100 * sum(guess["correct"] for guess in guesses) / len(guesses),
+        "perplexity": math.exp(-math.fsum(guess["log_probability"] for guess in guesses) / len(guesses)),
+    }
+
+
 def generate_texts(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, number: int, mask: int, **generate_kwargs: Any
 ) -> list[str]:

@@ -3,8 +3,7 @@
 
 import itertools
 import logging
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,11 +11,10 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from .agreement import check_agreement
-from .baselines import Trigram, contexts
-from .language_modeling import generate_texts, perplexities, score_last_words, score_texts
+from .language_modeling import generate_texts, last_word_metrics, perplexities, score_last_words, score_texts
+from .language_modeling_baseline import fit_trigram, trigram_last_words, trigram_perplexity
 from .results import write_results
 from .sources import DocumentSource, load_documents
-from .span_scores import text_tokens
 from .task_rows import RowSource, load_rows
 from .templates import column_of
 from .wikitext import detokenize
@@ -46,9 +44,7 @@ class LanguageModelingArguments:
     documents: int | None = field(default=None, metadata={"help": "Measure the first so many documents only."})
     trigram_data: list[str] = field(
         default_factory=list,
-        metadata={
-            "help": "Text to fit an interpolated trigram on, a baseline of perplexity_data with the same tokens."
-        },
+        metadata={"help": "Text to fit an interpolated trigram on, a baseline of the perplexity and the last words."},
     )
     lambada_data: str | None = field(default=None, metadata={"help": "Texts whose last word is to be guessed."})
     lambada_rows: int | None = field(default=None, metadata={"help": "Guess the first so many words only."})
@@ -79,8 +75,8 @@ class LanguageModelingArguments:
             raise ValueError(f"--context {' '.join(unknown)}: there are {' and '.join(SHORT)}.")
         if not (self.perplexity_data or self.lambada_data or self.generate):
             raise ValueError("Nothing to do: give --perplexity_data, --lambada_data or --generate.")
-        if self.trigram_data and not self.perplexity_data:
-            raise ValueError("--trigram_data is for a baseline of --perplexity_data: give that too.")
+        if self.trigram_data and not (self.perplexity_data or self.lambada_data):
+            raise ValueError("--trigram_data is for a baseline: give --perplexity_data or --lambada_data too.")
 
 
 def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
         "parameters": model.num_parameters(),
     }
     rows: list[dict[str, Any]] = []
-    for step in (_perplexity, _lambada, _generate):
+    for step in (_perplexity, _lambada, _trigram, _generate):
         for values, predictions in step(args, model, tokenizer, _mask_id(args, tokenizer)):
             metrics |= values
             rows += predictions
@@ -118,8 +114,7 @@ def _perplexity(
 ) -> Iterator[Part]:
     if not args.perplexity_data:
         return
-    texts = list(_texts(args.perplexity_data, args))[: args.documents]
-    normalize = detokenize if args.detokenize else str
+    texts = _perplexity_texts(args)
     width = args.width or model.config.max_sequence_length - 1
     stride = args.stride or min(256, width // 2)
     for context in args.context:
@@ -132,7 +127,7 @@ def _perplexity(
             stride=stride,
             mask=mask,
             batch_size=args.batch_size,
-            normalize=normalize,
+            normalize=_normalization(args),
         )
         values = perplexities(scores)
         counts = {
@@ -144,28 +139,6 @@ def _perplexity(
         }
         named = {f"{name}_{SHORT[context]}": value for name, value in values.items()}
         yield counts | named, [{"kind": "perplexity", "context": context, **score._asdict()} for score in scores]
-    if args.trigram_data:
-        normalized = [normalize(text) for text in texts]
-        train = [normalize(text) for text in _texts(args.trigram_data, args)]
-        yield {"perplexity_trigram": trigram_perplexity(train, normalized, tokenizer)}, []
-
-
-def trigram_perplexity(train: Sequence[str], texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> float:
-    """The perplexity of an interpolated trigram on all tokens of each text but its first."""
-    train_ids, ids = (
-        [
-            tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-            for text in part
-        ]
-        for part in (train, texts)
-    )
-    model = Trigram(train_ids, text_tokens(tokenizer), len(tokenizer))
-    costs = [
-        -math.log(model.distribution(before)[token])
-        for row in ids
-        for before, token in itertools.islice(zip(contexts(row), row, strict=True), 1, None)
-    ]
-    return math.exp(math.fsum(costs) / len(costs))
 
 
 def _lambada(
@@ -173,16 +146,29 @@ def _lambada(
 ) -> Iterator[Part]:
     if args.lambada_data is None:
         return
-    rows = load_rows(RowSource([args.lambada_data], args.data_name, args.split))
-    texts = [
-        column_of(row, args.column, f"{args.lambada_data}, row {number}")
-        for number, row in enumerate(itertools.islice(rows, args.lambada_rows), 1)
-    ]
+    texts = _last_word_texts(args)
     for context in args.context:
         guesses = score_last_words(model, tokenizer, texts, context=context, mask=mask, batch_size=args.batch_size)
-        accuracy = 100 * sum(guess["correct"] for guess in guesses) / len(guesses)
-        values = {"lambada_rows": len(texts), f"lambada_accuracy_{SHORT[context]}": accuracy}
-        yield values, [{"kind": "last word", "context": context, **guess} for guess in guesses]
+        named = {f"lambada_{name}_{SHORT[context]}": value for name, value in last_word_metrics(guesses).items()}
+        yield (
+            {"lambada_rows": len(texts)} | named,
+            [{"kind": "last word", "context": context, **guess} for guess in guesses],
+        )
+
+
+def _trigram(
+    args: LanguageModelingArguments, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mask: int
+) -> Iterator[Part]:
+    if not args.trigram_data:
+        return
+    normalize = _normalization(args)
+    trigram = fit_trigram([normalize(text) for text in _texts(args.trigram_data, args)], tokenizer)
+    if args.perplexity_data:
+        texts = [normalize(text) for text in _perplexity_texts(args)]
+        yield {"perplexity_trigram": trigram_perplexity(trigram, texts, tokenizer)}, []
+    if args.lambada_data is not None:
+        metrics = trigram_last_words(trigram, _last_word_texts(args), tokenizer)
+        yield {f"lambada_{name}_trigram": value for name, value in metrics.items()}, []
 
 
 def _generate(
@@ -209,6 +195,22 @@ def _texts(paths: Sequence[str], args: LanguageModelingArguments) -> Iterator[st
     for path in paths:
         source = DocumentSource(path, args.data_name, args.split, args.column, args.document)
         yield from load_documents(source)["text"]
+
+
+def _perplexity_texts(args: LanguageModelingArguments) -> list[str]:
+    return list(_texts(args.perplexity_data, args))[: args.documents]
+
+
+def _last_word_texts(args: LanguageModelingArguments) -> list[str]:
+    rows = load_rows(RowSource([args.lambada_data], args.data_name, args.split))
+    return [
+        column_of(row, args.column, f"{args.lambada_data}, row {number}")
+        for number, row in enumerate(itertools.islice(rows, args.lambada_rows), 1)
+    ]
+
+
+def _normalization(args: LanguageModelingArguments) -> Callable[[str], str]:
+    return detokenize if args.detokenize else str
 
 
 def _mask_id(args: LanguageModelingArguments, tokenizer: PreTrainedTokenizerBase) -> int:
