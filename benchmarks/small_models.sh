@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Every run of docs/results.md, one after the other, each on one core: pretraining, then each task beside its baselines.
+# Every run of docs/results.md, one after the other, each on one core: pretraining, then each task beside its baselines. Training is in
+# bf16, for which the CPU of docs/results.md has instructions: 1.6 times the steps.
 #     bash benchmarks/small_models.sh DATA OUTPUT [en|zh] [part ...]        parts: pretrain, and the names of the functions below
+#     seeds="1 2" bash benchmarks/small_models.sh DATA OUTPUT en sst2       other seeds of the runs on all rows
 set -euo pipefail
 data=$1 output=$2 language=${3:-en}
 python=${PYTHON:-python}
@@ -15,29 +17,37 @@ cloze() {
     local folder=$output/tasks/$1 config=configs/cloze_$2.yaml
     [ -f "$folder/metrics.json" ] && return
     $python scripts/finetune_cloze.py "$config" --output_dir "$folder" --keep_model False --disable_tqdm True --report_to none \
-        --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 32 "${@:3}"
+        --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 32 "${@:3}"
 }
 
 writes() {
     local folder=$output/tasks/$1 config=configs/seq2seq_$2.yaml
     [ -f "$folder/metrics.json" ] && return
     $python scripts/finetune_seq2seq.py "$config" --output_dir "$folder" --disable_tqdm True --report_to none --save_strategy no \
-        --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 16 "${@:3}"
+        --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 16 "${@:3}"
 }
 
-# few_and_all TASK ROWS-FLAGS: cloze and classifier on 32 rows and on all, five seeds each
-few_and_all() {
-    local task=$1
+# few TASK ROWS-FLAGS: cloze and classifier on 32 rows, five seeds each
+few() {
     for seed in 0 1 2 3 4; do
         for method in cloze classifier; do
-            cloze "$task-32-$method-$seed" "$task" --model "$small" --method $method --seed $seed --train_rows 32 \
+            cloze "$1-32-$method-$seed" "$1" --model "$small" --method $method --seed $seed --train_rows 32 \
                 --num_train_epochs 20 --per_device_train_batch_size 8 --learning_rate 3e-4 "${@:2}"
-            cloze "$task-all-$method-$seed" "$task" --model "$small" --method $method --seed $seed "${@:2}" "${all_flags[@]}"
         done
     done
 }
 
-# in bf16, which the CPU of docs/results.md has instructions for: 1.6 times the steps
+# all TASK "SEEDS" FLAGS: cloze and classifier on all rows; on the first seed, cloze from scratch too
+all() {
+    local task=$1 seeds=$2 flags=("${@:3}")
+    for seed in $seeds; do
+        cloze "$task-all-cloze-$seed" "$task" --model "$small" --seed "$seed" "${flags[@]}" $answers
+        cloze "$task-all-classifier-$seed" "$task" --model "$small" --method classifier --seed "$seed" "${flags[@]}"
+        [ "$seed" != 0 ] || cloze "$task-all-scratch-0" "$task" --config "$scratch" --tokenizer "$small" "${flags[@]}" $answers
+    done
+}
+answers=
+
 pretrain() {
     if [ "$language" = en ]; then
         $python scripts/pretrain.py configs/pretrain_small_en.yaml --bf16 True --output_dir "$small" --train_data "$text/wikitext-2/wiki.train.tokens" \
@@ -57,38 +67,21 @@ language_model() {
 
 sst2() {
     local rows=(--train_data "$data/cls/sst2/train.tsv" --eval_data "$data/cls/sst2/dev.tsv")
-    for seed in 0 1 2 3 4; do
-        for method in cloze classifier; do
-            cloze "sst2-32-$method-$seed" sst2 "${rows[@]}" --model "$small" --method $method --seed $seed --train_rows 32 \
-                --num_train_epochs 20 --per_device_train_batch_size 8 --learning_rate 3e-4
-        done
-    done
     cloze sst2-zero sst2 "${rows[@]}" --model "$small" --zero_shot
-    local all=(--num_train_epochs 1 --per_device_train_batch_size 64 --learning_rate 5e-4)
-    for method in cloze classifier; do
-        cloze "sst2-all-$method-0" sst2 "${rows[@]}" --model "$small" --method $method "${all[@]}"
-    done
+    few sst2 "${rows[@]}"
+    all sst2 "${seeds:-0}" "${rows[@]}" --num_train_epochs 1 --per_device_train_batch_size 64 --learning_rate 5e-4
 }
 
 cb() {
-    local rows=(--train_data "$data/superglue/CB/train.jsonl" --eval_data "$data/superglue/CB/val.jsonl")
-    local all=(--num_train_epochs 6 --per_device_train_batch_size 8 --learning_rate 3e-4)
-    for seed in 0 1 2; do
-        for method in cloze classifier; do
-            cloze "cb-all-$method-$seed" cb "${rows[@]}" --model "$small" --method $method --seed $seed "${all[@]}"
-        done
-    done
-    cloze cb-all-scratch-0 cb "${rows[@]}" --config "$scratch" --tokenizer "$small" "${all[@]}"
+    all cb "${seeds:-0 1 2 3 4}" --train_data "$data/superglue/CB/train.jsonl" --eval_data "$data/superglue/CB/val.jsonl" \
+        --num_train_epochs 6 --per_device_train_batch_size 8 --learning_rate 3e-4
 }
 
 banking77() {
-    local rows=(--train_data "$data/cls/banking77/train.csv" --eval_data "$data/cls/banking77/test.csv")
-    local all=(--num_train_epochs 2 --learning_rate 5e-4)
     # all 77 answers are scored in evaluation; trained on the right one alone, which is faster
-    cloze banking77-all-cloze-0 banking77 "${rows[@]}" --model "$small" --loss generative --length_normalization True "${all[@]}"
-    cloze banking77-all-classifier-0 banking77 "${rows[@]}" --model "$small" --method classifier "${all[@]}"
-    cloze banking77-all-scratch-0 banking77 "${rows[@]}" --config "$scratch" --tokenizer "$small" --loss generative \
-        --length_normalization True "${all[@]}"
+    local answers="--loss generative --length_normalization True"
+    all banking77 "${seeds:-0 1 2 3 4}" --train_data "$data/cls/banking77/train.csv" --eval_data "$data/cls/banking77/test.csv" \
+        --num_train_epochs 2 --learning_rate 5e-4
 }
 
 # three TASK CONFIG FLAGS: from the pretrained model, from scratch, and BART from scratch
@@ -105,31 +98,23 @@ scitldr() {
 }
 
 multi30k() {
-    local rows=(--train_data "$data"/seq2seq/multi30k/train.{en,de} --evaluation_data "$data"/seq2seq/multi30k/test_2016_flickr.{en,de})
-    local smaller='{"hidden_size": 192, "num_layers": 3, "num_attention_heads": 3, "max_sequence_length": 128}'
-    local flags=(--config "$smaller" --vocab_size 8192 --num_train_epochs 1 --per_device_train_batch_size 32 --learning_rate 1e-3
-        --max_target_length 48 --evaluation_rows 300 --num_beams 4)
-    writes multi30k-scratch translation "${rows[@]}" "${flags[@]}"
-    writes multi30k-bart translation "${rows[@]}" "${flags[@]}" --method bart
+    three multi30k translation --train_data "$data"/seq2seq/multi30k/train.{en,de} \
+        --evaluation_data "$data"/seq2seq/multi30k/test_2016_flickr.{en,de} --num_train_epochs 1 --per_device_train_batch_size 32 \
+        --learning_rate 1e-3 --max_target_length 96 --evaluation_rows 300 --num_beams 4
 }
 
 # Chinese
 
 tnews() {
-    local all_flags=(--num_train_epochs 5 --learning_rate 3e-4)
     local rows=(--train_data "$data/fewclue/tnews/train_few_all.json" --eval_data "$data/fewclue/tnews/test_public.json")
-    few_and_all tnews "${rows[@]}"
     cloze tnews-zero tnews "${rows[@]}" --model "$small" --zero_shot
-    cloze tnews-all-scratch-0 tnews "${rows[@]}" --config "$scratch" --tokenizer "$small" "${all_flags[@]}"
+    few tnews "${rows[@]}"
+    all tnews "${seeds:-0 1 2 3 4}" "${rows[@]}" --num_train_epochs 5 --learning_rate 3e-4
 }
 
 chnsenticorp() {
-    local rows=(--train_data "$data/cls/chnsenticorp/train.tsv" --eval_data "$data/cls/chnsenticorp/dev_clean.tsv" --max_length 64)
-    local all=(--num_train_epochs 1 --learning_rate 3e-4)
-    for method in cloze classifier; do
-        cloze "chnsenticorp-all-$method-0" chnsenticorp "${rows[@]}" --model "$small" --method $method "${all[@]}"
-    done
-    cloze chnsenticorp-all-scratch-0 chnsenticorp "${rows[@]}" --config "$scratch" --tokenizer "$small" "${all[@]}"
+    all chnsenticorp "${seeds:-0 1 2 3 4}" --train_data "$data/cls/chnsenticorp/train.tsv" \
+        --eval_data "$data/cls/chnsenticorp/dev_clean.tsv" --max_length 64 --num_train_epochs 1 --learning_rate 3e-4
 }
 
 csl() {
@@ -143,7 +128,7 @@ levels() {
     for level in token doc sent; do
         local model=$output/pretrain_small_$level
         [ -f "$model/metrics.json" ] || $python scripts/pretrain.py "configs/pretrain_small_$level.yaml" --output_dir "$model" --config "$tiny" \
-            --tokenizer "$small" --max_steps 400 --disable_tqdm True --train_data "$text/wikitext-2/wiki.train.tokens" "$text/novels/" \
+            --tokenizer "$small" --bf16 True --max_steps 1000 --disable_tqdm True --train_data "$text/wikitext-2/wiki.train.tokens" "$text/novels/" \
             --evaluation_data "$text/wikitext-2/wiki.valid.tokens"
         [ -f "$output/tasks/lm-$level/metrics.json" ] || $python scripts/evaluate_lm.py --model "$model" --perplexity_data \
             "$text/wikitext-2/wiki.test.tokens" --output_dir "$output/tasks/lm-$level"
