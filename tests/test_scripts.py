@@ -15,7 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.testing_utils import CaptureLogger
 
 from transformers_glm import pretraining
-from transformers_glm.arguments import parse_arguments, yaml_as_flags
+from transformers_glm.arguments import parse_arguments, run, yaml_as_flags
 from transformers_glm.checkpoints import Deadline
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
@@ -340,6 +340,13 @@ def test_a_script_ends_with_what_is_wrong_and_without_a_traceback(name, tmp_path
     assert done.returncode == 1
     assert "\nerror: " in f"\n{done.stderr}" and "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_told_as_one(monkeypatch):
+    """The Hub's library speaks of ids of repositories, of which a path is none."""
+    monkeypatch.setattr(sys, "argv", ["script"])
+    with pytest.raises(SystemExit, match="If it is meant as a folder: there is none of that name"):
+        run(lambda _: AutoTokenizer.from_pretrained("/no/such/folder"))
 
 
 def test_help_shows_the_commands(capsys):

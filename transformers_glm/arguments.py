@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from transformers import HfArgumentParser
 
 
@@ -17,6 +17,8 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
     """Run a script on the command line; what its user can mend ends it with a line, not with a traceback."""
     try:
         main(sys.argv[1:])
+    except HFValidationError as error:
+        sys.exit(f"error: {error}\nIf it is meant as a folder: there is none of that name.")
     except (ValueError, OSError, StrictDataclassError) as error:
         sys.exit(f"error: {error}")
 
