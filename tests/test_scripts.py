@@ -342,11 +342,12 @@ def test_a_script_ends_with_what_is_wrong_and_without_a_traceback(name, tmp_path
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_that_is_not_there_is_told_as_one(monkeypatch):
+@pytest.mark.parametrize("model", ["./nowhere", "/no/such/folder"])
+def test_a_folder_that_is_not_there_is_told_as_one(monkeypatch, model):
     """The Hub's library speaks of ids of repositories, of which a path is none."""
     monkeypatch.setattr(sys, "argv", ["script"])
     with pytest.raises(SystemExit, match="If it is meant as a folder: there is none of that name"):
-        run(lambda _: AutoTokenizer.from_pretrained("/no/such/folder"))
+        run(lambda _: AutoTokenizer.from_pretrained(model))
 
 
 def test_help_shows_the_commands(capsys):

@@ -17,10 +17,9 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
     """Run a script on the command line; what its user can mend ends it with a line, not with a traceback."""
     try:
         main(sys.argv[1:])
-    except HFValidationError as error:
-        sys.exit(f"error: {error}\nIf it is meant as a folder: there is none of that name.")
     except (ValueError, OSError, StrictDataclassError) as error:
-        sys.exit(f"error: {error}")
+        no_id = isinstance(error.__cause__, HFValidationError)  # what is no folder is read as the id of a repository
+        sys.exit(f"error: {error}" + no_id * "\nIf it is meant as a folder: there is none of that name.")
 
 
 def parse_arguments(
