@@ -373,9 +373,10 @@ class GLMModel(GLMPreTrainedModel):
             # create_causal_mask reads it by the key's place in the cache; a lone new token sees all that is there
             part_a = None if part_a.shape[1] == 1 else self._at_cache_places(part_a, past_key_values)
         # no position_ids here: create_causal_mask takes any step but +1 for the start of another packed sequence
-        return create_causal_mask(
+        mask = create_causal_mask(
             self.config, inputs_embeds, attention_mask, past_key_values, block_sequence_ids=part_a
         )
+        return _additive(mask, inputs_embeds)
 
     def _packed_mask(self, inputs_embeds, attention_mask, in_part_a, document_ids):
         """The mask of each document by itself. Here the step other than +1 is wanted: it tells the documents apart."""
@@ -384,7 +385,7 @@ class GLMModel(GLMPreTrainedModel):
         place = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)
         begins = nn.functional.pad(document_ids[:, 1:] != document_ids[:, :-1], (1, 0), value=True)
         place_in_document = place - torch.where(begins, place, 0).cummax(-1)[0]
-        return create_causal_mask(
+        mask = create_causal_mask(
             self.config,
             inputs_embeds,
             None,
@@ -392,6 +393,7 @@ class GLMModel(GLMPreTrainedModel):
             position_ids=place_in_document,
             block_sequence_ids=torch.where(in_part_a, document_ids, -1),
         )
+        return _additive(mask, inputs_embeds)
 
     def _ready_mask(self, mask, dtype):
         """A mask given whole, in the form that the attention implementation reads: all would add 0 and 1 to the scores."""
@@ -438,6 +440,16 @@ class GLMModel(GLMPreTrainedModel):
             raise ValueError(
                 "Packed rows (document_ids) take no past_key_values: pass each document as a row of its own."
             )
+
+
+def _additive(mask, inputs_embeds):
+    """sdpa's boolean mask as sdpa adds it. Left boolean, each layer makes one of its own and keeps it for the backward pass."""
+    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
+        return mask
+    device, dtype = mask.device, inputs_embeds.dtype
+    if torch.is_autocast_enabled(device.type):
+        dtype = torch.get_autocast_dtype(device.type)
+    return torch.zeros(mask.shape, dtype=dtype, device=device).masked_fill(~mask, -math.inf)
 
 
 def _check_positions_fit(position_ids, block_position_ids, inputs_embeds):

@@ -119,16 +119,16 @@ def step_calls(tokenizer):
 
 def test_a_layer_takes_no_more_kernel_calls_than_those_of_the_peers(step_calls):
     """No margin."""
-    assert step_calls[GLM][0] <= 32
+    assert step_calls[GLM][0] <= 29
     assert step_calls[GLM][0] <= min(step_calls[BERT][0], step_calls[GPT2][0])
 
 
 def test_outside_the_layers_a_step_takes_no_more_kernel_calls_than_measured(step_calls):
     """Checks of ranges, the mask, the choice of labelled positions. Margin 2 calls."""
-    assert step_calls[GLM][1] <= 62 + 2
+    assert step_calls[GLM][1] <= 65 + 2
 
 
-@pytest.mark.parametrize(("peer", "measured"), [(BERT, 1.026), (GPT2, 0.694)])
+@pytest.mark.parametrize(("peer", "measured"), [(BERT, 0.978), (GPT2, 0.661)])
 def test_a_step_keeps_no_more_bytes_than_measured_beside_a_peer(peer, measured, tokenizer):
     """All that autograd keeps for the backward pass but the weights. Margin 2 %."""
 
