@@ -108,15 +108,15 @@ def activation_bytes(
     Bytes that the forward pass of `batch` keeps for the backward pass, under autocast to bfloat16 or in fp32.
 
     Of each token a layer keeps, with elements of `e` bytes (2 or 4): the inputs of both norms and their statistics,
-    `8 h + 16`, always in fp32; the inputs of the four projections, q, k and v, the input of the activation, `14 h e`; its row
-    of the attention mask, `t e`; a log-sum for each head, 4; two dropout masks, `2 h mask_bytes` (1 on a GPU). With
-    checkpointing only its input, `4 h`, and all that for one layer at a time. The head keeps `h e + 4 V` a labelled position.
+    `8 h + 16`, always in fp32; the inputs of the four projections, q, k and v, the input of the activation, `14 h e`; a log-sum
+    for each head, 4; two dropout masks, `2 h mask_bytes` (1 on a GPU). With checkpointing only its input, `4 h`, and all that
+    for one layer at a time. All layers share the attention mask, `t e` a token. The head keeps `h e + 4 V` a labelled position.
     """
     width, element = config.hidden_size, 2 if bf16 else 4
     tokens = batch.rows * batch.tokens
     dropout = 2 * width * mask_bytes * (config.output_dropout_prob > 0)
-    kept = 8 * width + 16 + 14 * width * element + batch.tokens * element + 4 * config.num_attention_heads + dropout
+    kept = 8 * width + 16 + 14 * width * element + 4 * config.num_attention_heads + dropout
     layers = kept + config.num_layers * 4 * width if checkpointing else config.num_layers * kept
-    final_norm = 4 * width + 8
+    final_norm, mask = 4 * width + 8, batch.tokens * element
     head = batch.rows * batch.labelled * (width * element + 4 * config.vocab_size)
-    return tokens * (layers + final_norm) + head
+    return tokens * (layers + mask + final_norm) + head
