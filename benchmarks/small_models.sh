@@ -37,9 +37,11 @@ few() {
     done
 }
 
-# all TASK "SEEDS" FLAGS: cloze and classifier on all rows; on the first seed, cloze from scratch too
+# all TASK "SEEDS" FLAGS: cloze and classifier on all rows; on the first seed, cloze from scratch too; and n-grams
 all() {
     local task=$1 seeds=$2 flags=("${@:3}")
+    [ -f "$output/tasks/$task-all-ngrams/metrics.json" ] || $python benchmarks/ngrams.py "configs/cloze_$task.yaml" "${flags[@]}" \
+        --output_dir "$output/tasks/$task-all-ngrams"
     for seed in $seeds; do
         cloze "$task-all-cloze-$seed" "$task" --model "$small" --seed "$seed" "${flags[@]}" $answers
         cloze "$task-all-classifier-$seed" "$task" --model "$small" --method classifier --seed "$seed" "${flags[@]}"

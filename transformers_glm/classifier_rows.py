@@ -39,7 +39,7 @@ class ClassifierEncoder:
         self.tokenizer = tokenizer
         self.max_length = room_of(task, max_length)
         self.labels = known_labels(task)
-        self.patterns = list(task.texts or _default_texts(task))
+        self.patterns = texts_of_classifier(task)
         if len(self.patterns) > 2:
             raise ValueError(f"A classifier reads one or two texts, not {len(self.patterns)}: {self.patterns}.")
         self.shortener = Shortener(tokenizer, task.fields if task.shorten is None else task.shorten)
@@ -92,7 +92,10 @@ class ClassifierEncoder:
         return self.tokenizer(*(write(pattern, row) for pattern in self.patterns))["input_ids"]
 
 
-def _default_texts(task: ClozeTask) -> list[str]:
+def texts_of_classifier(task: ClozeTask) -> list[str]:
+    """The patterns that a classifier reads: the task's own `texts`, or the first field of its pattern and the others."""
+    if task.texts:
+        return list(task.texts)
     first, *others = [f"{{{name}}}" for name in task.fields]
     own = ["{candidate}"] if task.labels is None and task.decision == "best" else []
     return [first, " ".join(others + own)] if others + own else [first]
