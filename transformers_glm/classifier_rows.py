@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from blank_infilling_glm import IGNORE
 
 from .cloze import ClozeTask, Row, label_key
-from .cloze_data import known_labels
+from .cloze_labels import known_labels
 from .cloze_rows import ROW_NUMBER, naming_row, room_of
 from .patterns import Shortener, write
 

@@ -23,8 +23,9 @@ from .checkpoints import check_same_run, save, train_from_checkpoint
 from .classifier_rows import ClassifierEncoder
 from .cloze import ClozeTask
 from .cloze_arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
-from .cloze_data import TaskData, known_labels, load_data
+from .cloze_data import TaskData, load_data
 from .cloze_evaluation import check_metrics, evaluate_predictions, majority_accuracy, prediction_lines, write_results
+from .cloze_labels import known_labels
 from .cloze_rows import ClozeEncoder
 from .cloze_scoring import EncodedRows, collator_of, decide, encode_rows, loss_of, reproduced, score_rows
 from .evaluation import TrainerInRowOrder
