@@ -14,6 +14,7 @@ from transformers_glm.cloze import ClozeTask, Scoring
 from transformers_glm.cloze_collator import DataCollatorForCloze
 from transformers_glm.cloze_rows import ClozeEncoder
 from transformers_glm.cloze_scoring import decide, loss_of, reproduced, scorer
+from transformers_glm.patterns import write
 
 
 ROWS = [
@@ -326,3 +327,30 @@ def test_a_scorer_shares_the_weights_of_the_model(text_model):
     head = scorer(text_model)
     assert isinstance(head, GLMForMultipleChoice) and head.glm is text_model.glm
     assert scorer(head) is head
+
+
+def test_a_list_in_a_pattern_says_what_joins_it():
+    assert write("{words:、}", {"words": ["a", "b"]}) == "a、b"
+    for row in ({"words": ["a", "b"]}, {"words": {"text": "a"}}):
+        for pattern in ("{words}", "{words!p}"):
+            with pytest.raises(
+                ValueError, match="cannot be written: a field holds .* Name one of its values, .* joins them"
+            ):
+                write(pattern, row)
+
+
+def test_candidates_are_known_by_their_own_labels_or_by_their_numbers():
+    numbered = {"choices": ["air", "iron"]}
+    columns = {"choices": {"text": ["air", "iron"], "label": ["1", "2"]}}
+    pairs = {"choices": [{"text": "air", "label": "1"}, {"text": "iron", "label": "2"}]}
+    task = ClozeTask("[MASK]", candidates="choices")
+    assert [task.right_answer(row | {"label": "1"}) for row in (numbered, columns, pairs)] == [1, 0, 0]
+    assert task.texts_of(columns) == task.texts_of(pairs) == {"1": ["air"], "2": ["iron"]}
+    nested = ClozeTask("[MASK]", candidates="question[choices]")
+    assert nested.right_answer({"question": pairs, "label": "2"}) == 1
+    for choices, words in (
+        ({"text": ["a"], "label": ["A", "B"]}, "must hold a list of candidates, or their text and label"),
+        ([{"text": "a", "label": "A"}, {"text": "b", "label": "A"}], "has a label twice: .'A', 'A'."),
+    ):
+        with pytest.raises(ValueError, match=words):
+            task.texts_of({"choices": choices})

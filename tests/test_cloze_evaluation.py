@@ -6,6 +6,7 @@ import pytest
 
 from transformers_glm.cloze import ClozeTask
 from transformers_glm.cloze_evaluation import (
+    check_metrics,
     evaluate_predictions,
     majority_accuracy,
     prediction_lines,
@@ -87,3 +88,22 @@ def test_results_are_moved_into_place_and_lines_are_appended(tmp_path):
         {"output_dir": "run2", "task": "cloze", "seed": 2},
     ]
     assert not list(tmp_path.rglob("*unfinished*"))
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (ClozeTask("[MASK]", {"a": "a"}, metrics=["auc"]), "wants the metric 'auc'"),
+        (ClozeTask("[MASK]", {"a": "a"}, metrics=["multirc"]), "wants a field 'group' in each row; row 3 has none"),
+    ],
+)
+def test_metrics_that_cannot_be_computed_are_known_before_there_are_predictions(task, words):
+    with pytest.raises(ValueError, match=words):
+        check_metrics(task, [{"label": "a", "row_number": 3}])
+
+
+def test_metrics_of_rows_with_their_own_candidates_are_checked_too():
+    rows = [{"entities": ["Ada", "Bob"], "answers": ["Bob"], "label": "Bob", "row_number": 0}]
+    check_metrics(load_task("record"), rows)
+    check_metrics(ClozeTask("[MASK]", candidates="options"), [{"options": ["x", "y"], "label": "1", "row_number": 0}])
+    check_metrics(load_task("wsc"), [{"choices": ["x"], "label": "true", "row_number": 0}])

@@ -217,6 +217,42 @@ def test_bad_settings_are_refused_before_training(flags, words, reviews, tmp_pat
         run(tmp_path / "run", *reviews, *flags)
 
 
+QUIZ = [{"question": f"What is {n}?", "options": [f"one {n}", f"two {n}"], "right": n % 2} for n in range(8)]
+
+
+BAD_EVALUATIONS = [
+    ({"right": 2}, (), "Row 5: The label 2 is not among the candidates"),
+    ({"question": None}, (), "Row 5: The pattern .* wants 'question'"),
+    ({"options": ["one", " "]}, (), "Row 5: The candidates .* are empty"),
+    ({"options": ["one", "one"]}, (), "Row 5: The candidates 0 and 1 are both"),
+    ({}, ("--metrics", "acuracy"), "wants the metric 'acuracy'"),
+    ({}, ("--metrics", "multirc"), "wants a field 'group' in each row; row 0 has none"),
+]
+BAD_QUESTIONS = [  # which the classifier does not ask
+    ({"question": "a [MASK]"}, (), "Row 5: The question has 2 blanks"),
+    ({}, ("--calibration", "pmi", "--domain", "{subject} [MASK]"), "Row 0: The pattern .* wants 'subject'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "flags", "words"),
+    [
+        *(("cloze", *one) for one in BAD_EVALUATIONS + BAD_QUESTIONS),
+        *(("classifier", *one) for one in BAD_EVALUATIONS),
+    ],
+)
+def test_what_is_wrong_with_the_evaluation_is_refused_before_training(
+    method, wrong, flags, words, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("transformers_glm.cloze_finetuning.train_from_checkpoint", lambda trainer: 1 / 0)
+    (tmp_path / "train.json").write_text(json.dumps(QUIZ))
+    (tmp_path / "dev.json").write_text(json.dumps([*QUIZ[:5], QUIZ[5] | wrong, *QUIZ[6:]]))
+    flags += ("--task", "sst2", "--pattern", "{question} [MASK]", "--candidates", "options", "--label_field", "right")
+    data = ("--train_data", str(tmp_path / "train.json"), "--eval_data", str(tmp_path / "dev.json"))
+    with pytest.raises(ValueError, match=words):
+        run(tmp_path / "run", *flags, *data, "--method", method)
+
+
 def test_the_results_of_a_finished_run_are_not_overwritten(reviews, tmp_path):
     folder = tmp_path / "run"
     run(folder, *reviews, "--max_steps", "1")

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from blank_infilling_glm import IGNORE
 
 from .cloze import ClozeTask, Row, label_key
-from .cloze_data import known_labels
+from .cloze_labels import known_labels
 from .cloze_rows import ROW_NUMBER, naming_row, room_of
 from .patterns import Shortener, write
 
@@ -66,6 +66,7 @@ class ClassifierEncoder:
         if self.labels:
             label = row.get(self.task.label_field)
             return [self._encode(row, IGNORE if label is None else self.labels.index(label_key(label)))]
+        self.task.answers(row)  # refuses candidates that are empty or the same
         right = self.task.right_answer(row)
         candidates = [texts[0] for texts in self.task.texts_of(row).values()]
         return [

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .patterns import fields_of, write
+from .patterns import choices_of, fields_of, write
 
 
 Row = Mapping[str, Any]
@@ -76,7 +76,8 @@ class ClozeTask:
             vocabularies they begin with a space where a word begins. Without verbalizer and candidates each label's name
             is its candidate, see `with_labels`.
         candidates (`str` or `Sequence[str]`, *optional*):
-            In place of the verbalizer: the field that holds a row's list of candidates, or a pattern for each of them.
+            In place of the verbalizer: the field that holds a row's list of candidates, with or without their labels, or a
+            pattern for each of them.
         answer (`str`, *optional*, defaults to `"{candidate}"`): pattern of what a candidate writes into the blank.
         name (`str`, *optional*): what reports call the task.
         metrics (`Sequence[str]`, *optional*, defaults to `("accuracy",)`): modules of `transformers_glm/metrics`.
@@ -169,9 +170,7 @@ class ClozeTask:
         if self.candidates is None:
             found = self.verbalizer(row) if callable(self.verbalizer) else self.verbalizer
         elif isinstance(self.candidates, str):
-            found = row.get(self.candidates)
-            if isinstance(found, str) or not isinstance(found, Sequence):
-                raise ValueError(f"The field {self.candidates!r} must hold a list of candidates, it has {found!r}.")
+            found = choices_of(self.candidates, row)
         else:
             found = [write(pattern, row) for pattern in self.candidates]
         found = found if isinstance(found, Mapping) else dict(enumerate(found))
@@ -257,5 +256,8 @@ class ClozeTask:
         """The task with a verbalizer of label names, underscores as spaces: for data whose labels are words."""
         verbalizer = {name: name.replace("_", " ") for name in sorted({label_key(name) for name in names})}
         if not verbalizer:
-            raise ValueError("There is no label to make a verbalizer of.")
+            raise ValueError(
+                f"There is no label to make a verbalizer of: no row has one in the field {self.label_field!r}. Say which column "
+                "that is by label_field or columns."
+            )
         return replace(self, verbalizer=verbalizer)

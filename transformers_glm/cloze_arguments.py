@@ -98,18 +98,30 @@ class TaskDataArguments:
     """Which rows."""
 
     train_data: str | None = field(
-        default=None, metadata={"help": "Rows to train on: a json, jsonl, csv, tsv or parquet file, or a Hub dataset."}
+        default=None,
+        metadata={"help": "Rows to train on: a json, jsonl, csv, tsv or parquet file, a folder, or a Hub dataset."},
     )
     eval_data: str | None = field(default=None, metadata={"help": "As train_data, for evaluation."})
     data_name: str | None = field(default=None, metadata={"help": "Configuration of a Hub dataset."})
-    train_split: str = field(default="train", metadata={"help": "Split of a Hub dataset."})
-    eval_split: str = field(default="validation", metadata={"help": "Split of a Hub dataset for evaluation."})
+    train_split: str = field(
+        default="train", metadata={"help": "Split of a Hub dataset or a folder, or the json field that holds it."}
+    )
+    eval_split: str = field(default="validation", metadata={"help": "As train_split, for evaluation."})
     columns: dict | str | None = field(
         default=None, metadata={"help": 'For a field of the task, the column that holds it: \'{"text": "query"}\'.'}
     )
     label_map: dict | str | None = field(
-        default=None, metadata={"help": 'For a label of the data, that of the task, as JSON: \'{"pos": "1"}\'.'}
+        default=None,
+        metadata={"help": 'For a label of the data, that of the task, as JSON: \'{"pos": "1"}\'; null: no such rows.'},
     )
+    train_where: dict | str | None = field(
+        default=None, metadata={"help": 'Only rows with these values, or lists of them: \'{"partition": "train"}\'.'}
+    )
+    eval_where: dict | str | None = field(default=None, metadata={"help": "As train_where, for evaluation."})
+    train_labels: str | None = field(
+        default=None, metadata={"help": "File with the label of each row, one a line, where the rows have none."}
+    )
+    eval_labels: str | None = field(default=None, metadata={"help": "As train_labels, for evaluation."})
     data_format: Literal["json", "csv", "tsv", "parquet"] | None = field(
         default=None, metadata={"help": "Format of the files; by default what their ending says."}
     )
@@ -122,6 +134,11 @@ class TaskDataArguments:
         metadata={"help": "Whether quotes enclose fields of a text table: by default in csv, not in tsv."},
     )
     json_field: str | None = field(default=None, metadata={"help": "Field of a json file that holds the rows."})
+    encoding: str | None = field(default=None, metadata={"help": "Encoding of text, UTF-8 by default: latin-1, ..."})
+    line_pattern: str | None = field(
+        default=None,
+        metadata={"help": "Regular expression of a line, its groups are the columns: '(?P<label>\\S+) (?P<text>.*)'."},
+    )
     train_rows: int | None = field(default=None, metadata={"help": "Train on so many rows, drawn with --seed."})
     rows_per_label: int | None = field(default=None, metadata={"help": "Train on so many rows of each label."})
     eval_rows: int | None = field(default=None, metadata={"help": "Evaluate on so many rows, always the same ones."})
@@ -129,6 +146,8 @@ class TaskDataArguments:
     def __post_init__(self):
         self.columns = json_object(self.columns, "--columns")
         self.label_map = json_object(self.label_map, "--label_map")
+        self.train_where = json_object(self.train_where, "--train_where")
+        self.eval_where = json_object(self.eval_where, "--eval_where")
         if self.train_rows is not None and self.rows_per_label is not None:
             raise ValueError("--train_rows and --rows_per_label exclude each other.")
 
@@ -143,6 +162,8 @@ class TaskDataArguments:
             self.column_names,
             self.quoting,
             self.json_field,
+            self.encoding,
+            self.line_pattern,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import evaluate
 
 from .cloze import ClozeTask, label_key
+from .cloze_rows import ROW_NUMBER
 from .evaluation import METRICS
 
 
@@ -37,6 +38,22 @@ def evaluate_predictions(task: ClozeTask, rows: Sequence[Mapping], predictions: 
             raise ValueError(f"The task {task.name} wants the metric {name!r}. There are {', '.join(known)}.")
         found |= evaluate.load(str(path), keep_in_memory=True).compute(**_metric_inputs(task, name, rows, predictions))
     return found
+
+
+def check_metrics(task: ClozeTask, rows: Sequence[Mapping]) -> None:
+    """
+    See before training that the metrics of labelled rows can be computed: those of the labels themselves.
+
+    Raises:
+        `ValueError`: there is no metric of that name, or it does not fit the rows.
+    """
+    for name in task.metrics:
+        field = METRIC_FIELDS.get(name)
+        if field and (without := [row[ROW_NUMBER] for row in rows if row.get(field) is None]):
+            raise ValueError(f"The metric {name!r} wants a field {field!r} in each row; row {without[0]} has none.")
+    right = [task.right_answer(row) for row in rows] if task.decision == "best" else []
+    labels = [label_key(list(task.texts_of(row))[number]) for number, row in zip(right, rows, strict=False)]
+    evaluate_predictions(task, rows, labels or [label_key(row[task.label_field]) for row in rows])
 
 
 def _metric_inputs(task: ClozeTask, name: str, rows: Sequence[Mapping], predictions: Sequence[str]) -> dict[str, list]:

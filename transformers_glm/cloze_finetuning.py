@@ -23,10 +23,11 @@ from .checkpoints import check_same_run, save, train_from_checkpoint
 from .classifier_rows import ClassifierEncoder
 from .cloze import ClozeTask
 from .cloze_arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
-from .cloze_data import TaskData, known_labels, load_data
-from .cloze_evaluation import evaluate_predictions, majority_accuracy, prediction_lines, write_results
+from .cloze_data import TaskData, load_data
+from .cloze_evaluation import check_metrics, evaluate_predictions, majority_accuracy, prediction_lines, write_results
+from .cloze_labels import known_labels
 from .cloze_rows import ClozeEncoder
-from .cloze_scoring import collator_of, decide, loss_of, reproduced, score_rows
+from .cloze_scoring import EncodedRows, collator_of, decide, encode_rows, loss_of, reproduced, score_rows
 from .evaluation import TrainerInRowOrder
 from .pretraining import load_or_train_tokenizer, new_config
 
@@ -57,10 +58,13 @@ def finetune(
     task, data = load_data(task, data_args, model_args, training_args.seed)
     tokenizer = load_or_train_tokenizer(model_args, _texts(task, data), output_dir)
     run = (ClassifierRun if model_args.method == "classifier" else ClozeRun)(task, tokenizer, model_args)
-    trainer = run.trainer(data, training_args)
+    evaluation = run.encode(data.evaluation)
+    if data.labelled:
+        check_metrics(task, data.evaluation)
+    trainer = run.trainer(data, evaluation, training_args)
     metrics = {} if model_args.zero_shot else train_from_checkpoint(trainer)
     trainer.model.eval()
-    scores = run.scores(trainer, data.evaluation)
+    scores = run.scores(trainer, data.evaluation, evaluation)
     predictions = run.predictions(trainer, data.evaluation, scores)
     found = {
         "task": task.name,
@@ -128,7 +132,11 @@ class ClozeRun:
             target_modules="all-linear" if targets == ["all-linear"] else targets,
         )
 
-    def trainer(self, data: TaskData, training_args: TrainingArguments) -> Trainer:
+    def encode(self, rows: Sequence[dict]) -> EncodedRows:
+        """The rows to evaluate on as tokens, before training: a bad one is refused before work is lost."""
+        return encode_rows(self.task, self.tokenizer, rows, self.max_length)
+
+    def trainer(self, data: TaskData, evaluation: EncodedRows, training_args: TrainingArguments) -> Trainer:
         """The stock Trainer, which predicts in the order of the rows."""
         evaluates = training_args.eval_strategy != "no" and data.labelled
         trainer = TrainerInRowOrder(
@@ -136,7 +144,7 @@ class ClozeRun:
             args=training_args,
             data_collator=self.collator,
             train_dataset=self.encoder.training_dataset(data.train) if data.train else None,
-            eval_dataset=self.encoder.dataset(data.evaluation) if evaluates else None,
+            eval_dataset=evaluation.questions if evaluates else None,
             processing_class=self.tokenizer,
             compute_loss_func=self.loss(),
         )
@@ -159,7 +167,7 @@ class ClozeRun:
             dict(zip(of_row, map(float, values), strict=False)) for of_row, values in zip(labels, logits, strict=True)
         ]
 
-    def scores(self, trainer: Trainer, rows: Sequence[dict]) -> list[dict]:
+    def scores(self, trainer: Trainer, rows: Sequence[dict], encoded: EncodedRows) -> list[dict]:
         """The score of each candidate of each row."""
         trainer.compute_metrics = None
 
@@ -168,7 +176,7 @@ class ClozeRun:
             sizes = [len(choices) for choices in dataset["choice_ids"]]
             return [values[:size].tolist() for values, size in zip(logits, sizes, strict=True)]
 
-        return score_rows(self.task, self.tokenizer, rows, self.max_length, run)
+        return score_rows(self.task, rows, encoded, run)
 
     def predictions(self, trainer: Trainer, rows: Sequence[dict], scores: Sequence[dict]) -> list[str]:
         """The label of each row."""
@@ -220,10 +228,14 @@ class ClassifierRun(ClozeRun):
         """What the Trainer gathered, as scores of the labels."""
         return self.encoder.scores(rows, logits)
 
-    def scores(self, trainer: Trainer, rows: Sequence[dict]) -> list[dict]:
+    def encode(self, rows: Sequence[dict]) -> EncodedRows:
+        """The rows to evaluate on as tokens."""
+        return EncodedRows(self.encoder.dataset(rows), [])
+
+    def scores(self, trainer: Trainer, rows: Sequence[dict], encoded: EncodedRows) -> list[dict]:
         """The score of each label of each row."""
         trainer.compute_metrics = None
-        return self.scores_of_logits(rows, trainer.predict(self.encoder.dataset(rows)).predictions)
+        return self.scores_of_logits(rows, trainer.predict(encoded.questions).predictions)
 
     def predictions(self, trainer: Trainer, rows: Sequence[dict], scores: Sequence[dict]) -> list[str]:
         """The label of each row."""

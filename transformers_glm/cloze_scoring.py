@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,29 +37,50 @@ def score(
     def run(dataset: Dataset) -> list[list[float]]:
         return (_run if packed else _alone)(model, collator, dataset, batch_size)
 
-    return score_rows(task, tokenizer, rows, model.config.max_sequence_length, run)
+    return score_rows(task, rows, encode_rows(task, tokenizer, rows, model.config.max_sequence_length), run)
 
 
-def score_rows(
-    task: ClozeTask, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], max_length: int, run: Run
-) -> list[dict[Any, float]]:
+@dataclass
+class EncodedRows:
+    """Rows of a task as tokens; `without` are the questions that calibrated scores are compared with."""
+
+    questions: Dataset
+    without: list[Dataset]
+
+
+def encode_rows(
+    task: ClozeTask, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], max_length: int
+) -> EncodedRows:
     """
-    Encode the rows, have their candidates scored, and calibrate and weight the scores as the task says.
+    All that is scored of rows, so that what is wrong with one is found before anything is computed.
+
+    Raises:
+        `ValueError`: names the row and what is wrong with it; there are weights of labels that the task does not have.
+    """
+    unknown = sorted({label_key(label) for label in task.scoring.weights or {}} - set(task.labels or ()))
+    if task.labels is not None and unknown:
+        raise ValueError(f"There are weights of {unknown}, which are no labels. The labels: {task.labels}.")
+    without = [] if task.scoring.calibration is None else without_the_row(task, rows)
+    return EncodedRows(
+        ClozeEncoder(task, tokenizer, max_length).dataset(rows),
+        [ClozeEncoder(one, tokenizer, max_length).dataset(emptied) for one, emptied in without],
+    )
+
+
+def score_rows(task: ClozeTask, rows: Sequence[Row], encoded: EncodedRows, run: Run) -> list[dict[Any, float]]:
+    """
+    Have the candidates of encoded rows scored, and calibrate and weight the scores as the task says.
 
     Args:
         task (`ClozeTask`): the task.
-        tokenizer ([`GLMTokenizer`]): its tokenizer.
-        rows (`Sequence[Mapping]`): rows of a dataset.
-        max_length (`int`): the model's greatest length.
+        rows (`Sequence[Mapping]`): the rows.
+        encoded (`EncodedRows`): what [`encode_rows`] made of them.
         run (`Callable`): computes the scores of an encoded dataset.
     """
-    scores = run(ClozeEncoder(task, tokenizer, max_length).dataset(rows)) if rows else []
+    scores = run(encoded.questions) if rows else []
     labels = [list(task.texts_of(row)) for row in rows]
-    if task.scoring.calibration is not None:
-        without = [
-            _run_once(run, ClozeEncoder(one, tokenizer, max_length).dataset(emptied))
-            for one, emptied in without_the_row(task, rows)
-        ]
+    if encoded.without:
+        without = [_run_once(run, dataset) for dataset in encoded.without]
         scores = [_calibrated(task, of_row, others) for of_row, *others in zip(scores, *without, strict=True)]
     named = [dict(zip(of_row, values, strict=True)) for of_row, values in zip(labels, scores, strict=True)]
     return _weighted(task, named)
@@ -190,8 +211,6 @@ def _calibrated(task: ClozeTask, scores: list[float], without: Sequence[list[flo
 
 def _weighted(task: ClozeTask, scores: list[dict[Any, float]]) -> list[dict[Any, float]]:
     weights = {label_key(label): math.log(weight) for label, weight in (task.scoring.weights or {}).items()}
-    if task.labels is not None and (unknown := sorted(set(weights) - set(task.labels))):
-        raise ValueError(f"There are weights of {unknown}, which are no labels. The labels: {task.labels}.")
     return [
         {label: value + weights.get(label_key(label), 0.0) for label, value in of_row.items()} for of_row in scores
     ]

@@ -17,9 +17,18 @@ class _PatternFormatter(string.Formatter):
     """`str.format` with one conversion more: `{hypothesis!p}` is the field without its final punctuation."""
 
     def convert_field(self, value: Any, conversion: str | None) -> Any:
-        if conversion == "p":
+        if conversion == "p" and not isinstance(value, list | tuple | dict):
             return str(value).rstrip().rstrip(PUNCTUATION)
         return super().convert_field(value, conversion)
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, list | tuple) and format_spec:
+            return format_spec.join(map(str, value))
+        if isinstance(value, list | tuple | dict):
+            raise TypeError(
+                f"a field holds {value!r:.80}. Name one of its values, {{question[stem]}}, or what joins them, {{words:, }}"
+            )
+        return super().format_field(value, format_spec)
 
     def get_field(self, field_name: str, args: Sequence, kwargs: Mapping) -> tuple[Any, str]:
         value, first = super().get_field(field_name, args, kwargs)
@@ -44,8 +53,49 @@ def write(pattern: str, row: Mapping[str, Any]) -> str:
         return _FORMATTER.vformat(pattern, (), row)
     except (KeyError, IndexError) as error:
         raise ValueError(f"The pattern {pattern!r} wants {error}; the row has {sorted(map(str, row))}.") from error
+    except TypeError as error:
+        raise ValueError(f"The pattern {pattern!r} cannot be written: {error}.") from error
     except ValueError as error:
         raise ValueError(f"The pattern {pattern!r} cannot be read: {error}. Write a brace as {{{{ or }}}}.") from error
+
+
+def lookup(field: str, row: Mapping[str, Any]) -> Any:
+    """
+    What a field of a row holds, or a field in a field, `question[stem]`; None where there is none.
+
+    Raises:
+        `ValueError`: the name cannot be read.
+    """
+    try:
+        return _FORMATTER.get_field(field, (), row)[0]
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+    except ValueError as error:
+        raise ValueError(f"The field {field!r} cannot be read: {error}. Write it as question[stem].") from error
+
+
+def choices_of(field: str, row: Mapping[str, Any]) -> dict[Any, Any]:
+    """
+    The candidates of a row by their labels: of a list of texts their numbers, else the labels that stand beside them.
+
+        ["iron", "wood"]      {"text": ["iron", "wood"], "label": ["A", "B"]}      [{"text": "iron", "label": "A"}, ...]
+
+    Raises:
+        `ValueError`: the field holds something else, or a label twice.
+    """
+    found = lookup(field, row)
+    if isinstance(found, Mapping) and {"text", "label"} <= set(found) and len(found["text"]) == len(found["label"]):
+        pairs = list(zip(found["label"], found["text"], strict=True))
+    elif isinstance(found, Sequence) and not isinstance(found, str):
+        labelled = all(isinstance(one, Mapping) and {"text", "label"} <= set(one) for one in found)
+        pairs = [(one["label"], one["text"]) for one in found] if labelled else list(enumerate(found))
+    else:
+        raise ValueError(
+            f"The field {field!r} must hold a list of candidates, or their text and label, it has {found!r:.120}."
+        )
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"The field {field!r} has a label twice: {[label for label, _ in pairs]}.")
+    return dict(pairs)
 
 
 def fields_of(pattern: str) -> list[str]:
