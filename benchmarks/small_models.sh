@@ -17,14 +17,14 @@ cloze() {
     local folder=$output/tasks/$1 config=configs/cloze_$2.yaml
     [ -f "$folder/metrics.json" ] && return
     $python scripts/finetune_cloze.py "$config" --output_dir "$folder" --keep_model False --disable_tqdm True --report_to none \
-        --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 32 "${@:3}"
+        --use_cpu True --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 32 "${@:3}"
 }
 
 writes() {
     local folder=$output/tasks/$1 config=configs/seq2seq_$2.yaml
     [ -f "$folder/metrics.json" ] && return
     $python scripts/finetune_seq2seq.py "$config" --output_dir "$folder" --disable_tqdm True --report_to none --save_strategy no \
-        --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 16 "${@:3}"
+        --use_cpu True --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 16 "${@:3}"
 }
 
 # few TASK ROWS-FLAGS: cloze and classifier on 32 rows, five seeds each

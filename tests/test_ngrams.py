@@ -24,7 +24,9 @@ def write_rows(path, rows):
 
 
 def test_what_was_seen_in_training_decides(ngrams, tmp_path):
-    write_rows(tmp_path / "train.tsv", [("a good film", 1), ("good fun", 1), ("a dull film", 0), ("dull, and long", 0)])
+    write_rows(
+        tmp_path / "train.tsv", [("a good film", 1), ("good fun", 1), ("a dull film", 0), ("dull, and long", 0)]
+    )
     write_rows(tmp_path / "eval.tsv", [("a good plot", 1), ("a dull plot", 0), ("dull jokes", 1)])
     flags = ["--train_data", tmp_path / "train.tsv", "--eval_data", tmp_path / "eval.tsv"]
     ngrams.main(["--task", "sst2", *map(str, flags), "--output_dir", str(tmp_path / "runs" / "sst2-ngrams")])

@@ -17,8 +17,8 @@ class _PatternFormatter(string.Formatter):
     """`str.format` with one conversion more: `{hypothesis!p}` is the field without its final punctuation."""
 
     def convert_field(self, value: Any, conversion: str | None) -> Any:
-        if conversion == "p" and not isinstance(value, list | tuple | dict):
-            return str(value).rstrip().rstrip(PUNCTUATION)
+        if conversion == "p":
+            return value if isinstance(value, list | tuple | dict) else str(value).rstrip().rstrip(PUNCTUATION)
         return super().convert_field(value, conversion)
 
     def format_field(self, value: Any, format_spec: str) -> str:

@@ -200,7 +200,8 @@ def _matches(lines: IO[str], pattern: str) -> Iterator[dict[str, str]]:
     if not expression.groupindex:
         raise ValueError(f"the line_pattern {pattern!r} names no column: write one as (?P<text>.*)")
     for number, line in enumerate(lines):
-        found = expression.fullmatch(line.rstrip("\r\n"))
+        line = line.rstrip("\r\n")
+        found = expression.fullmatch(line)
         if found is None:
             raise ValueError(f"row {number} does not match the line_pattern {pattern!r}: {line!r:.80}")
         yield found.groupdict()
