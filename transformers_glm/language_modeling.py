@@ -141,8 +141,10 @@ def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
     tokens = sum(score.tokens for score in scores)
     words = sum(score.words - 1 for score in scores)
     characters = sum(score.characters for score in scores)
-    if not tokens:
-        raise ValueError("No token is to be scored: the first of each text is not. Give longer texts.")
+    if not tokens or not characters:
+        raise ValueError(
+            f"{tokens} tokens, {characters} characters: all but the first token of a text. Give longer texts."
+        )
     values = {"perplexity": math.exp(cost / tokens), "bits_per_character": cost / math.log(2) / characters}
     if characters <= LONGEST_WORD * words:
         values |= {"word_perplexity": math.exp(cost / words), "words": words}
