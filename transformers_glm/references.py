@@ -32,7 +32,7 @@ def references_of(row: Row, target: Template, column: str | None, where: str) ->
     found = column_of(row, column, where)
     if each and isinstance(found, list):
         found = [column_of({"item": item}, f"item{inside}", where) for item in found]
-    accepted = [found] if isinstance(found, str) else found
+    accepted = found if isinstance(found, list) else [found]
     if not accepted or not all(isinstance(text, str) and text.strip() for text in accepted):
         raise ValueError(f"{where}: the references {found!r} are no text and no list of texts. See --references.")
     return [text.strip() for text in accepted]
