@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transformers_glm.arguments import run
-from transformers_glm.reports import GROUP_BY, as_markdown, draw, group_runs, read_runs
+from transformers_glm.reports import as_markdown, draw, group_runs, read_runs
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", help="folders of runs, or above runs")
     parser.add_argument("--output", default="output/report", help="folder of the report")
-    parser.add_argument("--group_by", nargs="+", default=GROUP_BY, help="what tells runs apart, besides the seed")
+    parser.add_argument("--group_by", nargs="+", help="what tells runs apart, besides the seed")
     parser.add_argument("--metrics", nargs="+", help="which numbers; all by default")
     options = parser.parse_args(arguments)
     groups = group_runs(read_runs(options.folders), options.group_by, options.metrics)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import gzip
 import json
 import logging
 
 import pytest
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, DatasetDict, IterableDataset
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,25 @@ def test_a_line_of_spaces_ends_a_paragraph_as_an_empty_one_does(tmp_path, caplog
         texts = texts_of(load_documents(source))
     assert texts == [" \n = Ada = ", " She wrote . \n  It ran ! ", " = = Notes = = ", "One"]
     assert "dropped" not in caplog.text
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_compressed_files_saved_datasets_and_files_without_an_ending_are_read(tmp_path, streaming):
+    rows = [{"text": "one\ntwo", "url": "u"}, {"text": "NA", "url": "u"}]
+    (tmp_path / "c4.json.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    (tmp_path / "rows.csv").write_text('text,url\n"one\ntwo",u\nNA,u\n')
+    DatasetDict(test=Dataset.from_list(rows)).save_to_disk(tmp_path / "saved")
+    for name in ("c4.json.gz", "rows.csv", "saved"):
+        documents = load_documents(DocumentSource(str(tmp_path / name), split="test", streaming=streaming))
+        assert texts_of(documents) == ["one\ntwo", "NA"], name
+    (tmp_path / "enwik8").write_text("\ufeff<page>\n", encoding="utf-8")  # the mark of its encoding is no text
+    assert texts_of(load_documents(DocumentSource(str(tmp_path / "enwik8"), streaming=streaming))) == ["<page>\n"]
+
+
+def test_a_file_that_is_not_compressed_as_its_name_says_is_refused(tmp_path):
+    (tmp_path / "a.txt.gz").write_text("text")
+    with pytest.raises(ValueError, match=r"a\.txt\.gz cannot be decompressed"):
+        load_documents(DocumentSource(str(tmp_path / "a.txt.gz")))
 
 
 def test_a_folder_is_read_to_the_bottom_in_the_order_of_names(tmp_path):

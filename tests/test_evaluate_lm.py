@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/evaluate_lm.py from end to end, on a small model."""
 
+import gzip
 import importlib.util
 import json
 import math
@@ -70,6 +71,28 @@ def test_all_is_measured_and_written(evaluate, tokenizer, text_model, tmp_path, 
     assert "perplexity_uni" in capsys.readouterr().out
 
 
+def test_texts_without_spaces_are_measured_by_characters(evaluate, tmp_path, caplog):
+    (tmp_path / "zh.txt").write_text("我们填一个空。\n" * 3, encoding="utf-8")
+    metrics = evaluate("--perplexity_data", tmp_path / "zh.txt", "--document", "line")
+    assert metrics["eval_rows"] == 3 and metrics["evaluation_data"] == str(tmp_path / "zh.txt")
+    assert metrics["bits_per_character_bi"] > 0 and not {"words", "word_perplexity_bi"} & set(metrics)
+    assert "no spaces between words" in caplog.text
+
+
+def test_the_published_forms_of_lambada_are_the_same_texts(evaluate, tmp_path):
+    texts = [TEXT, "a blank", "a hole"]
+    lines = "\n".join(json.dumps({"text": text}) for text in texts)
+    (tmp_path / "en.jsonl").write_text(lines)
+    (tmp_path / "en.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "plain.txt").write_text("\n".join(texts) + "\n")
+    (tmp_path / "en.csv").write_text("text,domain\n" + "".join(f'"{text}",x\n' for text in texts))
+    found = []
+    for name in ("en.jsonl", "en.jsonl.gz", "plain.txt", "en.csv"):
+        evaluate("--lambada_data", tmp_path / name)
+        found.append((tmp_path / "run" / "predictions.jsonl").read_text())
+    assert len(set(found)) == 1 and found[0].count('"answer": "hole"') == 2
+
+
 def test_the_same_seed_writes_the_same_texts(evaluate, tmp_path):
     texts = []
     for seed in (1, 1, 2):
@@ -129,10 +152,11 @@ def test_the_last_words_alone_have_a_trigram_too(evaluate, tmp_path):
         (["--generate", "1", "--context", "both"], "--context both: there are bidirectional and unidirectional"),
         (["--generate", "1", "--trigram_data", "x"], "--trigram_data is for a baseline: give --perplexity_data or"),
         (["--generate", "1", "--mask", "[xMASK]"], r"--mask \[xMASK\]: the tokenizer has"),
-        (["--lambada_data", "{rows}", "--column", "passage"], r"row 1 has no 'passage'; its columns are text"),
+        (["--lambada_data", "{rows}", "--column", "passage"], r"row 1 has no 'passage'; its columns are n, text"),
+        (["--lambada_data", "{rows}", "--column", "n"], r"row 1 has None in the column 'n', not a text of two words"),
     ],
 )
 def test_what_cannot_be_done_is_refused(evaluate, flags, match, tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"text": "a b"}')
+    (tmp_path / "rows.jsonl").write_text('{"text": "a b", "n": null}')
     with pytest.raises(ValueError, match=match):
         evaluate(*(flag.format(rows=tmp_path / "rows.jsonl") for flag in flags))

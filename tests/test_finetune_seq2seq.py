@@ -96,6 +96,51 @@ def test_several_texts_may_be_right(tmp_path):
     assert [line["references"] for line in lines] == [[word, "else"] for word in WORDS]
 
 
+def test_rows_of_one_source_are_scored_once_and_dropped_rows_are_not_counted(tmp_path):
+    rows = [{"text": f"{word} and so on", "first": first} for word in WORDS for first in (word, "else")]
+    rows += [{"text": "nothing", "first": None}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    flags = ["--max_steps", "1", "--join_references", "True", "--empty_rows", "drop", "--evaluation_rows", "7"]
+    metrics = finetune(str(tmp_path / "rows.jsonl"), tmp_path / "run", *flags, "--metrics", "bleu", "rouge")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert [line["references"] for line in lines] == [[word, "else"] for word in WORDS]
+    assert (metrics["train_rows"], metrics["eval_rows"]) == (12, 6)
+    assert metrics["evaluation_data"] == str(tmp_path / "rows.jsonl")
+
+
+def test_the_metrics_are_those_of_the_predictions_that_are_written(tmp_path):
+    """By the libraries themselves, for texts in Chinese and in English."""
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu.metrics import BLEU
+
+    rows = [
+        {"text": f"{word} 填空", "zh": f"第{n}个空在这里", "first": f"{word} and {word}"}
+        for n, word in enumerate(WORDS)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for column, units in (("zh", "characters"), ("first", "english")):
+        flags = ["--max_steps", "30", "--learning_rate", "1e-2", "--target", f"{{{column}}}", "--units", units]
+        metrics = finetune(
+            str(tmp_path / "rows.jsonl"),
+            tmp_path / units,
+            *flags,
+            "--metrics",
+            "bleu",
+            "rouge",
+            "--max_target_length",
+            "24",
+        )
+        lines = [json.loads(line) for line in (tmp_path / units / "predictions.jsonl").read_text().splitlines()]
+        texts, right = [line["prediction"] for line in lines], [line["references"][0] for line in lines]
+        assert right == [row[column] for row in rows]
+        bleu = BLEU(tokenize="zh" if units == "characters" else "13a").corpus_score(texts, [right]).score
+        assert metrics["bleu"] == pytest.approx(bleu)
+        if units == "english":
+            scorer = RougeScorer(["rouge1"], use_stemmer=True)
+            shares = [scorer.score(one, text)["rouge1"].fmeasure for one, text in zip(right, texts, strict=True)]
+            assert 0 < metrics["rouge1"] == pytest.approx(100 * sum(shares) / len(shares))
+
+
 @pytest.mark.slow
 def test_a_task_is_learned_and_the_saved_model_writes_what_was_scored(rows_file, tmp_path):
     flags = ["--max_steps", "150", "--learning_rate", "3e-3", "--mask", "[sMASK]", "--metrics", "rouge"]

@@ -168,8 +168,43 @@ def test_what_cannot_be_measured_is_refused(tokenizer, text_model):
         score_last_words(text_model, tokenizer, ["two words", "alone"], **settings)
     with pytest.raises(ValueError, match="window of 129 tokens .* max_sequence_length 128"):
         score_texts(text_model, tokenizer, [TEXT], width=129, stride=8, **settings)
-    with pytest.raises(ValueError, match="give texts of two words or more"):
-        perplexities(score_texts(text_model, tokenizer, ["word"], width=16, stride=8, **settings))
+    with pytest.raises(ValueError, match="0 tokens, 0 characters: .* Give longer texts"):
+        perplexities(score_texts(text_model, tokenizer, ["w"], width=16, stride=8, **settings))
+    with pytest.raises(ValueError, match="The last word of text 1 has 60 characters.*spaces between their words"):
+        score_last_words(text_model, tokenizer, [f"空 {'填空' * 30}"], **settings)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("A line\nand  a line\tof words\n", 7),
+        (
+            " no it was n't \n but <unk> \n",
+            7,
+        ),  # PTB: the line break between spaces is a word, that at the end is stripped
+        (" = Kings = \n \n The reign . \n", 8),
+    ],
+)
+def test_words_are_apart_by_white_space_and_line_breaks_of_token_files_are_words(text, words, tokenizer, text_model):
+    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+    [score] = score_texts(text_model, tokenizer, [text], **settings)
+    assert score.words == words
+
+
+def test_the_cost_is_shared_out_among_the_characters_but_those_of_the_first_token(tokenizer, text_model):
+    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+    scores = score_texts(text_model, tokenizer, [TEXT], **settings)
+    first = tokenizer.decode(tokenizer(TEXT, add_special_tokens=False)["input_ids"][:1])
+    assert TEXT.startswith(first) and scores[0].characters == len(TEXT) - len(first)
+    bits = -scores[0].log_probability / math.log(2) / scores[0].characters
+    assert perplexities(scores)["bits_per_character"] == pytest.approx(bits)
+
+
+def test_texts_without_spaces_have_no_perplexity_per_word(tokenizer, text_model):
+    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+    for texts in (["填空填空"], [f"{'填空' * 60} {'填空' * 60}"]):  # none, and one of 120 characters
+        values = perplexities(score_texts(text_model, tokenizer, texts, **settings))
+        assert set(values) == {"perplexity", "bits_per_character", "tokens", "characters"}
 
 
 def test_the_widest_window_fits_the_position_tables(tokenizer, text_model):

@@ -48,6 +48,17 @@ def test_the_same_seed_twice_is_refused(runs):
         group_runs(read_runs([runs]))
 
 
+def test_runs_on_different_data_are_no_seeds_of_each_other(tmp_path):
+    for seed, data, rouge in ((0, "xsum.jsonl", 10.0), (1, "cnn.csv", 30.0), (2, "xsum.jsonl", 12.0)):
+        leave_run(tmp_path / str(seed), seed, rouge1=rouge, evaluation_data=data)
+    xsum, cnn = group_runs(read_runs([tmp_path]))
+    assert (xsum.key["evaluation_data"], xsum.values["rouge1"].mean, cnn.values["rouge1"].mean) == (
+        "xsum.jsonl",
+        11.0,
+        30.0,
+    )
+
+
 def test_what_tells_two_runs_apart_is_named(runs):
     leave_run(runs / "again", 0, rouge1=1.0, use_peft=True)
     leave_run(runs / "glm-0", 0, rouge1=1.0, use_peft=False)

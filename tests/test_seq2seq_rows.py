@@ -147,6 +147,24 @@ def test_templates_reach_into_columns_and_join_lists():
     assert column_of(row, "answers[text]", "row") == ["one", "two"]
 
 
+def test_places_in_columns_are_counted_from_either_end_and_may_be_missing():
+    row = {"candidates": ["x", "gold"], "answers": {"text": []}, "title": None, "0": "zero"}
+    assert column_of(row, "candidates[-1]", "row") == "gold"
+    assert [column_of(row, place, "row") for place in ("answers[text][0]", "title[en]", "title")] == [None] * 3
+    with pytest.raises(ValueError, match=r"row has no 'candidates\[1\]\[0\]'"):
+        column_of(row, "candidates[1][0]", "row")  # a letter of a text is no place
+
+
+def test_a_row_with_null_or_a_too_short_list_is_refused_or_dropped(tokenizer, caplog):
+    """An unanswerable question of SQuAD 2.0 would else be asked about no answer."""
+    rows = [{"context": "c", "answers": [], "target": "t"}, {"context": "c", "answers": ["a"], "target": "t"}]
+    template = "{context} [MASK] {answers[0]}"
+    with pytest.raises(ValueError, match=r"f.csv, row 1 has nothing at 'answers\[0\]' of its source"):
+        encoder(tokenizer, template).encode_all(rows, "f.csv")
+    kept, _ = encoder(tokenizer, template, empty="drop").encode_all([*rows, {**rows[1], "target": None}], "f.csv")
+    assert kept == rows[1:] and "f.csv: 2 rows with an empty source or target were dropped" in caplog.text
+
+
 @pytest.mark.parametrize(
     "text, match",
     [

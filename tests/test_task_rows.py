@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import gzip
 import json
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from transformers_glm.dialogue import DialogueFormat, responses
 from transformers_glm.task_rows import RowSource, draw_rows, load_rows
@@ -57,6 +58,58 @@ def test_rows_deep_in_an_object_bring_along_what_stands_beside_them(tmp_path):
     rows = load_rows(RowSource([file], rows_at="data.paragraphs.qas"))
     assert [(row["context"], row["question"]) for row in rows] == [("c1", "q1"), ("c1", "q2"), ("c2", "q1")]
     assert rows[1] == {"version": 1, "title": "t", "context": "c1", **asked[1]}
+
+
+def test_several_tables_are_read_one_after_the_other(tmp_path):
+    """Two shards are no parallel files, of which the lines of one would be sources of the other's."""
+    shards = [written(tmp_path / f"{n}.jsonl", json.dumps(row) + "\n") for n, row in enumerate(ROWS)]
+    Dataset.from_list(ROWS).to_parquet(tmp_path / "a.parquet")
+    assert load_rows(RowSource([*shards, str(tmp_path / "a.parquet")])) == ROWS * 2
+
+
+def test_compressed_files_are_what_stands_before_gz(tmp_path):
+    text = "\n".join(map(json.dumps, ROWS))
+    for name, content in (("a.jsonl.gz", text), ("a.en.gz", "one\ntwo\n"), ("a.de.gz", "eins\nzwei\n")):
+        (tmp_path / name).write_bytes(gzip.compress(content.encode()))
+    assert load_rows(RowSource([str(tmp_path / "a.jsonl.gz")])) == ROWS
+    [first, _] = load_rows(RowSource([str(tmp_path / "a.en.gz"), str(tmp_path / "a.de.gz")]))
+    assert first == {"source": "one", "target": "eins"}
+
+
+def test_what_save_to_disk_wrote_is_read_by_its_split(tmp_path):
+    DatasetDict(train=Dataset.from_list(ROWS), test=Dataset.from_list(ROWS[:1])).save_to_disk(tmp_path / "both")
+    Dataset.from_list(ROWS).save_to_disk(tmp_path / "one")
+    assert list(load_rows(RowSource([str(tmp_path / "one")]))) == ROWS
+    assert list(load_rows(RowSource([str(tmp_path / "both")], split="test"))) == ROWS[:1]
+    refused(r"both has no split 'validation'\. It has train, test", tmp_path / "both", split="validation")
+
+
+def test_a_text_file_with_columns_has_them_apart_by_tabs(tmp_path):
+    file = written(tmp_path / "deu.txt", 'Go "on".\tGeh\r weiter.\r\n')  # quotes and lone line ends are text
+    assert load_rows(RowSource([file], columns=["en", "de"])) == [{"en": 'Go "on".', "de": "Geh\r weiter."}]
+
+
+def test_any_key_leads_to_rows_that_are_named_by_their_keys(tmp_path):
+    file = written(tmp_path / "a.json", json.dumps({"d1": {"log": ROWS[:1], "n": 1}, "d2": {"log": ROWS[1:], "n": 2}}))
+    assert load_rows(RowSource([file], rows_at="*.log")) == [{"n": 1, **ROWS[0]}, {"n": 2, **ROWS[1]}]
+    lines = written(tmp_path / "a.jsonl", json.dumps({"context": "c", "qas": ROWS}) + "\n")
+    assert load_rows(RowSource([lines], rows_at="qas")) == [{"context": "c", **row} for row in ROWS]
+
+
+def test_a_csv_file_that_would_lose_rows_or_columns_is_refused(tmp_path):
+    opened = 'a,b\none,"it fell\ntwo,stood\nthree,late\n'  # the rest of the file would be one field
+    refused(r"o\.csv, line 4: unexpected end of data", written(tmp_path / "o.csv", opened))
+    refused(r"t\.csv: a column's name occurs twice in a, b, b", written(tmp_path / "t.csv", "a,b,b\n1,2,3\n"))
+    refused(r"r\.csv, line 1: new-line character", written(tmp_path / "r.csv", "a,b\r1,2\r"))
+
+
+def test_files_that_do_not_go_together_and_broken_ones_are_refused(tmp_path):
+    lines = [written(tmp_path / name, "a\n") for name in ("a.en", "a.de", "a.fr")]
+    refused("3 files: .*a.en and 1 more|3 files: .*one after the other", *lines)
+    refused("2 files: ", written(tmp_path / "a.jsonl", "{}"), lines[0])
+    refused(r"b\.parquet cannot be read as parquet", written(tmp_path / "b.parquet", "PAR1"))
+    refused(r"b\.en\.gz cannot be decompressed", written(tmp_path / "b.en.gz", "text"), lines[0])
+    refused(r"is no file.*folder/\*\.parquet", tmp_path)
 
 
 def refused(match, *paths, **settings):
@@ -118,6 +171,21 @@ def test_turns_may_be_objects_or_plain_texts():
     assert first == {"history": "Any trains?", "speaker": None, "response": "Two."}
     plain = list(responses([{"dialog": ["a", "b", "c"]}], DialogueFormat("dialog"), "file"))
     assert [(row["history"], row["response"]) for row in plain] == [("a", "b"), ("a\nb", "c")]
+
+
+def test_turns_may_be_an_object_of_lists_or_one_text_with_separators():
+    lists = {"speaker": [0, 1, 0], "utterance": ["a", "b", "c"]}  # as datasets keeps a list of objects
+    rows = list(responses([{"turns": lists}], DialogueFormat("turns", text="utterance", respond_as="1"), "file"))
+    assert rows == [{"history": "0: a", "speaker": "1", "response": "b"}]
+    [row] = responses([{"text": "a . __eou__ b ? __eou__"}], DialogueFormat("text", separator="__eou__"), "file")
+    assert row == {"history": "a .", "speaker": None, "response": "b ?"}
+
+
+def test_a_turn_of_which_nothing_is_said_is_refused():
+    form = DialogueFormat("turns")
+    for turn in (["A", None], {"speaker": "A", "text": None}):
+        with pytest.raises(ValueError, match="row 1: the turn"):
+            list(responses([{"turns": [turn, ["B", "x"]]}], form, "file"))
 
 
 def test_dialogues_of_another_form_are_refused():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from transformers_glm.text_metrics import check_metrics, score_texts
+from transformers_glm.text_metrics import check_metrics, check_units, score_texts
 
 
 def score(name, prediction, *references, units="english"):
@@ -52,6 +52,32 @@ def test_bleu_is_the_geometric_mean_of_four_precisions():
 def test_bleu_of_chinese_counts_characters():
     result = score("bleu", "我们填一个空", "我们填一个空", units="characters")
     assert result["bleu"] == pytest.approx(100.0) and "tok:zh" in result["bleu_signature"]
+
+
+@pytest.mark.parametrize(
+    "text, units, remedy",
+    [
+        ("我们填一个空", "english", "characters"),
+        ("我们 GLM 填空", "words", "characters"),
+        ("空欄を埋める", "words", "characters"),
+        ("мама мыла раму", "english", "words"),
+    ],
+)
+def test_units_that_the_references_are_not_of_are_refused(text, units, remedy):
+    """ROUGE of these would be 0 or of whole sentences, whatever is generated."""
+    with pytest.raises(ValueError, match=f"val.tsv: --units {units}.*Give --units {remedy}"):
+        check_units([text], units, "val.tsv")
+    check_units([text], remedy, "val.tsv")
+
+
+def test_units_of_other_texts_are_free():
+    for text, units in (
+        ("schöne grüne Bäume", "english"),
+        ("the word 空", "english"),
+        ("한국어 문장", "words"),
+        ("12 %", "english"),
+    ):
+        check_units([text], units, "val.tsv")
 
 
 def test_chrf_of_a_different_text_is_zero():

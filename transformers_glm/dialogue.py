@@ -14,16 +14,20 @@ class DialogueFormat:
     How the turns of a dialogue are written.
 
     Args:
-        turns (`str`): the column with the list of turns: `[speaker, text]`, an object, or a plain text.
+        turns (`str`):
+            The column with the list of turns: `[speaker, text]`, an object, or a plain text; or an object of lists, one for
+            each key, as `datasets` keeps lists of objects; or, with a separator, one text.
         speaker (`str`, *optional*, defaults to `"speaker"`): key of the speaker where turns are objects; empty: they have none.
         text (`str`, *optional*, defaults to `"text"`): key of what is said where turns are objects.
         respond_as (`str`, *optional*): the speaker whose turns are targets. Without it every turn but the first is one.
+        separator (`str`, *optional*): what stands between (and behind) the turns where they are one text.
     """
 
     turns: str
     speaker: str = "speaker"
     text: str = "text"
     respond_as: str | None = None
+    separator: str | None = None
 
 
 def responses(rows: Iterable[Row], form: DialogueFormat, where: str) -> Iterator[Row]:
@@ -57,20 +61,29 @@ def responses(rows: Iterable[Row], form: DialogueFormat, where: str) -> Iterator
 
 
 def _turns(row: Row, form: DialogueFormat, place: str) -> Sequence[Any]:
-    if not isinstance(row.get(form.turns), list):
+    turns = row.get(form.turns)
+    if isinstance(turns, str) and form.separator:
+        return [turn.strip() for turn in turns.split(form.separator) if turn.strip()]
+    if isinstance(turns, dict) and turns and all(isinstance(values, list) for values in turns.values()):
+        return [dict(zip(turns, values, strict=True)) for values in zip(*turns.values(), strict=True)]
+    if not isinstance(turns, list):
         raise ValueError(
-            f"{place}: no list of turns in a column {form.turns!r}; there are {sorted(row)}. Name it with --turns."
+            f"{place}: no list of turns in a column {form.turns!r}; there are {sorted(row)}. Name it with --turns; where it is "
+            "one text, give what parts the turns with --turn_separator."
         )
-    return row[form.turns]
+    return turns
 
 
 def _read_turn(turn: Any, form: DialogueFormat, place: str) -> tuple[str | None, str]:
     if isinstance(turn, str):
         return None, turn
-    if isinstance(turn, dict) and form.text in turn and (not form.speaker or form.speaker in turn):
-        return str(turn[form.speaker]) if form.speaker else None, turn[form.text]
+    speaker, said = None, None
+    if isinstance(turn, dict) and (not form.speaker or form.speaker in turn):
+        speaker, said = str(turn[form.speaker]) if form.speaker else None, turn.get(form.text)
     if isinstance(turn, list) and len(turn) == 2:
-        return str(turn[0]), turn[1]
+        speaker, said = str(turn[0]), turn[1]
+    if isinstance(said, str):
+        return speaker, said
     raise ValueError(
         f"{place}: the turn {turn!r} is no text, no [speaker, text] and no object with {form.speaker!r} and {form.text!r}. "
         "Name the keys with --speaker_key and --text_key."

@@ -2,6 +2,7 @@
 """GLM as a language model (paper, section 3.4): perplexity by overlapping windows, the last word of a text."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -64,12 +65,21 @@ def score_rows(
             yield Scored(of_wanted.tolist(), (chosen.argmax(-1) == wanted).tolist())
 
 
+# a line break with spaces round it is a token of WikiText and PTB
+WORD = re.compile(r"\S+|(?<= )\n(?= |\Z)")
+LONGEST_WORD = 40  # characters, in the mean of a text; more has no spaces between its words
+
+
 class TextScores(NamedTuple):
-    """The score of one text: the sum of the log-probabilities of `tokens` tokens, all but its first; all its words."""
+    """
+    The score of one text: the sum of the log-probabilities of `tokens` tokens, all but its first; all its words, and its
+    characters but those of its first token.
+    """
 
     log_probability: float
     tokens: int
     words: int
+    characters: int
 
 
 def score_texts(
@@ -113,30 +123,32 @@ def score_texts(
         sums[number] += math.fsum(scored.log_probabilities)
         counts[number] += len(scored.log_probabilities)
     return [
-        TextScores(total, count, len(text.strip().split(" ")))
-        for total, count, text in zip(sums, counts, texts, strict=True)
+        TextScores(total, count, len(WORD.findall(text.strip())), len(text) - len(tokenizer.decode(tokens[:1])))
+        for total, count, text, tokens in zip(sums, counts, texts, encoded, strict=True)
     ]
 
 
 def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
     """
     Perplexity per token, and per word as the paper has it: what the tokens cost, shared out among the words. In both, the
-    first of each text is not counted.
+    first of each text is not counted. And the same cost as bits for each character.
 
     Returns:
-        `dict[str, float | int]`: `perplexity`, `word_perplexity`, `tokens`, `words`.
+        `dict[str, float | int]`: `perplexity`, `word_perplexity`, `bits_per_character`, `tokens`, `words`, `characters`; without
+            the two of words where texts are of one word, or have no spaces (words of more than 40 characters in the mean).
     """
     cost = -math.fsum(score.log_probability for score in scores)
     tokens = sum(score.tokens for score in scores)
     words = sum(score.words - 1 for score in scores)
-    if not tokens or not words:
-        raise ValueError(f"{tokens} tokens and {words} words are to be scored: give texts of two words or more.")
-    return {
-        "perplexity": math.exp(cost / tokens),
-        "word_perplexity": math.exp(cost / words),
-        "tokens": tokens,
-        "words": words,
-    }
+    characters = sum(score.characters for score in scores)
+    if not tokens or not characters:
+        raise ValueError(
+            f"{tokens} tokens, {characters} characters: all but the first token of a text. Give longer texts."
+        )
+    values = {"perplexity": math.exp(cost / tokens), "bits_per_character": cost / math.log(2) / characters}
+    if characters <= LONGEST_WORD * words:
+        values |= {"word_perplexity": math.exp(cost / words), "words": words}
+    return {**values, "tokens": tokens, "characters": characters}
 
 
 def score_last_words(
@@ -155,13 +167,18 @@ def score_last_words(
         `list[dict[str, Any]]`: `answer`, `correct` and `log_probability` of each text.
 
     Raises:
-        `ValueError`: a text has fewer than two words.
+        `ValueError`: a text has fewer than two words, or a last one of more than 40 characters, as texts without spaces.
     """
     rows, answers = [], []
     for number, text in enumerate(texts, 1):
         if len(text.split()) < 2:
             raise ValueError(
                 f"Text {number} has no word before its last one: {text!r}. Give texts of two words or more."
+            )
+        if len(text.split()[-1]) > LONGEST_WORD:
+            raise ValueError(
+                f"The last word of text {number} has {len(text.split()[-1])} characters: {text[-40:]!r}. Give texts with spaces "
+                "between their words."
             )
         before, word = last_word(text, tokenizer)
         longest = model.config.max_sequence_length

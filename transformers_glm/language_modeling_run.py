@@ -94,6 +94,7 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
         "method": "glm",
         "model": args.model,
         "seed": args.seed,
+        "evaluation_data": " ".join([*args.perplexity_data, *filter(None, [args.lambada_data])]) or None,
         "parameters": model.num_parameters(),
     }
     rows: list[dict[str, Any]] = []
@@ -134,9 +135,12 @@ def _perplexity(
             "eval_rows": len(texts),
             "width": width,
             "stride": stride,
-            "tokens": values.pop("tokens"),
-            "words": values.pop("words"),
+            **{name: values.pop(name) for name in ("tokens", "words", "characters") if name in values},
         }
+        if "words" not in counts:
+            logger.warning(
+                "The texts have no spaces between words: there is no perplexity per word, see bits_per_character."
+            )
         named = {f"{name}_{SHORT[context]}": value for name, value in values.items()}
         yield counts | named, [{"kind": "perplexity", "context": context, **score._asdict()} for score in scores]
 
@@ -203,10 +207,17 @@ def _perplexity_texts(args: LanguageModelingArguments) -> list[str]:
 
 def _last_word_texts(args: LanguageModelingArguments) -> list[str]:
     rows = load_rows(RowSource([args.lambada_data], args.data_name, args.split))
-    return [
-        column_of(row, args.column, f"{args.lambada_data}, row {number}")
-        for number, row in enumerate(itertools.islice(rows, args.lambada_rows), 1)
-    ]
+    texts = []
+    for number, row in enumerate(itertools.islice(rows, args.lambada_rows), 1):
+        where = f"{args.lambada_data}, row {number}"
+        text = column_of(row, args.column, where)
+        if not isinstance(text, str) or len(text.split()) < 2:
+            raise ValueError(
+                f"{where} has {text!r:.60} in the column {args.column!r}, not a text of two words or more. Leave the row out, or "
+                "name the column with --column."
+            )
+        texts.append(text)
+    return texts
 
 
 def _normalization(args: LanguageModelingArguments) -> Callable[[str], str]:

@@ -10,10 +10,21 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 
-GROUP_BY = ("task", "method", "model", "train_rows")
+GROUP_BY = ("task", "method", "model", "train_rows", "evaluation_data")  # those that a run has
 # numbers that say how a run was made, not how well it did
 NOT_METRICS = {"seed", "train_rows", "eval_rows", "parameters", "steps", "train_loss", "train_runtime"}
-NOT_METRICS |= {"tokens", "words", "lambada_rows", "generated", "trained_parameters", "epoch", "total_flos"}
+NOT_METRICS |= {
+    "tokens",
+    "words",
+    "characters",
+    "width",
+    "stride",
+    "lambada_rows",
+    "generated",
+    "trained_parameters",
+    "epoch",
+    "total_flos",
+}
 OF_THE_CLOCK = ("_runtime", "_per_second")
 
 
@@ -66,19 +77,22 @@ def read_runs(folders: Iterable[str | Path]) -> list[dict[str, Any]]:
 
 
 def group_runs(
-    runs: Sequence[Mapping[str, Any]], group_by: Sequence[str] = GROUP_BY, metrics: Sequence[str] | None = None
+    runs: Sequence[Mapping[str, Any]], group_by: Sequence[str] | None = None, metrics: Sequence[str] | None = None
 ) -> list[Group]:
     """
     Put runs together that agree in `group_by`, in the order in which they come.
 
     Args:
         runs (`Sequence[Mapping]`): as of [`read_runs`].
-        group_by (`Sequence[str]`, *optional*): what tells groups apart; a run may lack one of these.
+        group_by (`Sequence[str]`, *optional*):
+            What tells groups apart; a run may lack one of these. By default what the runs have of task, method, model,
+            train_rows and evaluation_data.
         metrics (`Sequence[str]`, *optional*): which numbers, of the runs that have one of them; all by default.
 
     Raises:
         `ValueError`: two runs of a group have the same seed, so that their deviation would mean nothing; a metric is in no run.
     """
+    group_by = group_by or [name for name in GROUP_BY if any(run.get(name) is not None for run in runs)]
     known = [name for name in dict.fromkeys(name for run in runs for name in run) if _is_number(name, runs)]
     scored = [name for name in known if _is_metric(name) and name not in group_by]
     if missing := sorted(set(metrics or ()) - set(known)):

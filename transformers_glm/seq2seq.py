@@ -27,6 +27,7 @@ from .evaluation import Seq2SeqTrainerInRowOrder
 from .mixing import MixingCollator, mix
 from .objectives import ObjectiveSettings
 from .pretraining import load_or_initialize, load_or_train_tokenizer
+from .references import join_same_sources
 from .results import write_results
 from .seq2seq_arguments import GenerationArguments, ModelArguments, RowArguments, TrainingArguments
 from .seq2seq_tasks import EVALUATION_SEED, InfillingTask, PairTask, length_budget
@@ -76,19 +77,23 @@ def finetune(settings: Settings, command: str) -> dict[str, Any]:
     check_same_run(settings.training.output_dir, settings.model, settings.rows)
     args, seed = settings.rows, settings.training.seed
     set_seed(seed)
-    train = draw_rows(_load(args.train_data, args.train_split, args), args.train_rows, seed)
-    scored = draw_rows(_load(args.evaluation_data, args.evaluation_split, args), args.evaluation_rows, EVALUATION_SEED)
+    train = draw_rows(load_task_rows(args.train_data, args.train_split, args), args.train_rows, seed)
+    scored = load_task_rows(args.evaluation_data, args.evaluation_split, args)
+    if args.join_references:
+        templates = Template(args.source), Template(args.target)
+        scored = join_same_sources(scored, *templates, args.references, _named(args.evaluation_data))
+    scored = draw_rows(scored, args.evaluation_rows, EVALUATION_SEED)
     model, tokenizer = load_model(settings, train)
     budget = length_budget(args, model.config.max_position_embeddings, settings.is_glm)
     kind = InfillingTask if settings.is_infilling else PairTask
     task = kind(args, settings.generation, tokenizer, budget, settings.is_glm, seed)
-    train_set = task.training_set(train, " and ".join(args.train_data)) if train else None
-    scored_set = task.evaluation_set(scored, " and ".join(args.evaluation_data)) if scored else None
+    train_set = task.training_set(train, _named(args.train_data)) if train else None
+    scored_set = task.evaluation_set(scored, _named(args.evaluation_data)) if scored else None
+    metrics = _identity(settings, len(train_set or ()), len(scored)) | {"parameters": model.num_parameters()}
     if args.pretrain_data:
         train_set = mix(train_set, load_pretraining_rows(args, tokenizer, budget), args.pretrain_share, seed)
     task.prepare(model)
     trainer = make_trainer(settings, model, tokenizer, train_set, scored_set)
-    metrics = _identity(settings, len(train), len(scored)) | {"parameters": model.num_parameters()}
     if train_set is not None:
         trained = train_from_checkpoint(trainer)
         metrics |= {name: trained[name] for name in ("train_loss", "train_runtime") if name in trained}
@@ -105,7 +110,10 @@ def load_model(settings: Settings, train: Sequence[Row]) -> tuple[PreTrainedMode
     """The checkpoint or a new model, and its tokenizer, which is trained on the rows' texts where there is none."""
     args = settings.rows
     templates = [Template(args.source)] + ([] if settings.is_infilling else [Template(args.target)])
-    texts = [{"text": template.text_of(row, f"Row {n}")} for n, row in enumerate(train, 1) for template in templates]
+    name = _named(args.train_data)
+    texts = [
+        {"text": template.text_of(row, f"{name}, row {n}")} for n, row in enumerate(train, 1) for template in templates
+    ]
     tokenizer = load_or_train_tokenizer(settings.model, texts, Path(settings.training.output_dir))
     if not settings.is_glm:
         return new_bart(settings.model.config, tokenizer), tokenizer
@@ -190,18 +198,24 @@ def _identity(settings: Settings, train_rows: int, eval_rows: int) -> dict[str, 
         "model": settings.model.model or "new",
         "seed": settings.training.seed,
         "train_rows": train_rows,
+        "evaluation_data": " ".join(settings.rows.evaluation_data or ()) or None,
         "eval_rows": eval_rows,
     }
 
 
-def _load(paths: Sequence[str] | None, split: str, args: RowArguments) -> Sequence[Row]:
+def _named(paths: Sequence[str] | None) -> str:
+    return str(RowSource(paths or ()))
+
+
+def load_task_rows(paths: Sequence[str] | None, split: str, args: RowArguments) -> Sequence[Row]:
+    """The rows of files or a Hub dataset, of dialogues one for each response; none without paths."""
     if not paths:
         return []
     source = RowSource(paths, args.data_name, split, args.columns, args.rows_at)
     rows = load_rows(source)
     if args.turns is None:
         return rows
-    form = DialogueFormat(args.turns, args.speaker_key, args.text_key, args.respond_as)
+    form = DialogueFormat(args.turns, args.speaker_key, args.text_key, args.respond_as, args.turn_separator)
     return list(responses(rows, form, str(source)))
 
 
@@ -225,6 +239,9 @@ def _check(settings: Settings) -> None:
         f"--num_beams {generation.num_beams}: one beam at least.": generation.num_beams < 1,
         f"--min_target_length {generation.min_target_length} leaves no room below --max_target_length "
         f"{args.max_target_length}.": generation.min_target_length >= args.max_target_length,
+        "--join_references joins rows to be scored: give --evaluation_data, and a task that is not infilling.": (
+            args.join_references and (settings.is_infilling or not args.evaluation_data)
+        ),
         f"eval_strategy is {settings.training.eval_strategy!s} but there is no --evaluation_data.": (
             settings.training.eval_strategy != "no" and not args.evaluation_data
         ),

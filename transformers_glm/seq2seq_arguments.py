@@ -34,7 +34,7 @@ class RowArguments:
     )
     train_data: list[str] | None = field(
         default=None,
-        metadata={"help": "One file (jsonl, json, csv, tsv, parquet, txt), two parallel ones, or a Hub dataset."},
+        metadata={"help": "Files (jsonl, json, csv, tsv, parquet, txt), two parallel ones, or a Hub dataset."},
     )
     data_name: str | None = field(default=None, metadata={"help": "Configuration of a Hub dataset."})
     train_split: str = field(default="train", metadata={"help": "Split of a Hub dataset to train on."})
@@ -46,11 +46,11 @@ class RowArguments:
     )
     columns: list[str] | None = field(
         default=None,
-        metadata={"help": "Names of the columns of tsv and csv files without a header, or of parallel files."},
+        metadata={"help": "Names of the columns of tsv, csv and txt files without a header, or of parallel files."},
     )
     rows_at: str | None = field(
         default=None,
-        metadata={"help": "Key of the list of rows in a json file of one object: data, or data.paragraphs.qas."},
+        metadata={"help": "Key of the list of rows in an object: data, or data.paragraphs.qas; * is any key."},
     )
     empty_rows: Literal["error", "drop"] = field(
         default="error", metadata={"help": "What to do with rows whose source or target is empty."}
@@ -66,6 +66,9 @@ class RowArguments:
     )
     text_key: str = field(default="text", metadata={"help": "Key of what is said where turns are objects."})
     respond_as: str | None = field(default=None, metadata={"help": "Only turns of this speaker are targets."})
+    turn_separator: str | None = field(
+        default=None, metadata={"help": "What stands between the turns where they are one text, such as __eou__."}
+    )
     source: str = field(
         default="{source}",
         metadata={"help": "Template of the source, [MASK] where the target goes (else at its end)."},
@@ -79,6 +82,9 @@ class RowArguments:
         metadata={
             "help": "Column with the text, or the list of texts (answers[*][text]), to score against. Else the target."
         },
+    )
+    join_references: bool = field(
+        default=False, metadata={"help": "Score rows with the same source once, against the targets of them all."}
     )
     mask: Literal["[MASK]", "[sMASK]", "[gMASK]"] = field(
         default="[MASK]", metadata={"help": "The mask token that stands in the blank."}

@@ -92,12 +92,12 @@ class Seq2SeqEncoder:
         for number, row in enumerate(rows, 1):
             name = f"{where}, row {number}"
             parts, target = self.source.fill(row, name), self.target.fill(row, name)
-            blank = _empty_stream(parts, target)
-            if blank and self.empty == "error":
+            empty = _emptiness(parts, target)
+            if empty and self.empty == "error":
                 raise ValueError(
-                    f"{name} has an empty {blank}: {row!r:.200}. Fill it, or leave such rows out with --empty_rows drop."
+                    f"{name} has {empty}: {row!r:.200}. Fill it, or leave such rows out with --empty_rows drop."
                 )
-            if blank:
+            if empty:
                 self.cut.dropped += 1
                 continue
             input_ids = self.encode_source(parts, row, name)
@@ -220,9 +220,11 @@ class _Stretch:
     offset: int = 0
 
 
-def _empty_stream(source: Sequence[Part], target: Sequence[Part]) -> str | None:
-    """Which of the two has nothing from its columns."""
+def _emptiness(source: Sequence[Part], target: Sequence[Part]) -> str | None:
+    """Which of the two has a column that is missing, or nothing from its columns."""
     for name, parts in (("source", source), ("target", target)):
+        if missing := [part.column for part in parts if part.is_missing]:
+            return f"nothing at {', '.join(map(repr, missing))} of its {name}"
         if not any(part.text for part in parts if part.column is not None):
-            return name
+            return f"an empty {name}"
     return None

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two ways to learn to write texts: a source with its target, and a text whose words are blanked."""
 
+import itertools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +12,16 @@ from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, Seq2SeqTrainer
 
 from .infilling import fill_blanks
+from .references import references_of
 from .seq2seq_arguments import GenerationArguments, RowArguments
 from .seq2seq_rows import Seq2SeqEncoder
 from .task_rows import Row
-from .templates import Template, column_of
+from .templates import Template
 from .text_infilling import blank_words, lay_out_blanked, row_rng, shorten_texts
-from .text_metrics import score_texts
+from .text_metrics import check_units, score_texts
 
+
+logger = logging.getLogger(__name__)
 
 Scores = dict[str, float | str]
 EVALUATION_SEED = 0  # the same rows and blanks are scored in every run
@@ -104,7 +109,9 @@ class PairTask:
     def evaluation_set(self, rows: Sequence[Row], where: str) -> Dataset:
         """Sources and targets to score on; the rows are kept for their references."""
         self.rows, encoded = self.encoder.encode_all(rows, where)
-        self.accepted = [self._references(row, f"{where}, row {n}") for n, row in enumerate(self.rows, 1)]
+        target, column = self.encoder.target, self.args.references
+        self.accepted = [references_of(row, target, column, f"{where}, row {n}") for n, row in enumerate(self.rows, 1)]
+        check_units(itertools.chain.from_iterable(self.accepted), self.args.units, where)
         return Dataset.from_list(encoded)
 
     def evaluate(self, trainer: Seq2SeqTrainer, dataset: Dataset) -> tuple[Scores, list[dict[str, Any]]]:
@@ -118,19 +125,8 @@ class PairTask:
             {"source": source, "prediction": text, "references": accepted}
             for source, text, accepted in zip(sources, texts, self.accepted, strict=True)
         ]
-        return {"eval_loss": predicted.metrics["eval_loss"], **scores}, rows
-
-    def _references(self, row: Row, where: str) -> list[str]:
-        if self.args.references is None:
-            return [self.encoder.target.text_of(row, where).strip()]
-        column, each, inside = self.args.references.partition("[*]")
-        found = column_of(row, column, where)
-        if each and isinstance(found, list):
-            found = [column_of({"item": item}, f"item{inside}", where) for item in found]
-        accepted = [found] if isinstance(found, str) else found
-        if not accepted or not all(isinstance(text, str) and text.strip() for text in accepted):
-            raise ValueError(f"{where}: the references {found!r} are no text and no list of texts. See --references.")
-        return [text.strip() for text in accepted]
+        counts = {"eval_rows": len(rows), "eval_loss": predicted.metrics["eval_loss"]}
+        return {**counts, **scores}, rows
 
 
 class InfillingTask:
@@ -173,7 +169,7 @@ class InfillingTask:
 
     def evaluate(self, trainer: Seq2SeqTrainer, dataset: Dataset) -> tuple[Scores, list[dict[str, Any]]]:
         """Fill all blanks; the scores of the whole texts by ratio, `bleu_10` for 0.1, and each filled text."""
-        scores, rows = {"eval_loss": trainer.evaluate()["eval_loss"]}, []
+        scores, rows = {"eval_rows": len(self.texts), "eval_loss": trainer.evaluate()["eval_loss"]}, []
         model = trainer.accelerator.unwrap_model(trainer.model)
         model = model.get_base_model() if isinstance(model, PeftModel) else model
         model.eval()
@@ -206,7 +202,11 @@ class InfillingTask:
     def _texts(self, rows: Sequence[Row], where: str) -> list[str]:
         texts = [self.template.text_of(row, f"{where}, row {n}") for n, row in enumerate(rows, 1)]
         if self.args.empty_rows == "drop":
-            texts = [text for text in texts if text.strip()]
+            kept = [text for text in texts if text.strip()]
+            if len(kept) < len(texts):
+                logger.warning("%s: %d rows without text were dropped.", where, len(texts) - len(kept))
+            texts = kept
+        check_units(texts, self.args.units, where)
         return shorten_texts(texts, self.tokenizer, self.max_source_length, where)
 
     def _blank(self, text, ratio, rng):

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text sources: files, folders and datasets of the Hub, as documents."""
 
+import gzip
 import logging
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
-from datasets import Dataset, IterableDataset, load_dataset
+from datasets import Dataset, DatasetDict, IterableDataset, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 
@@ -40,10 +41,11 @@ class DocumentSource:
 
     Args:
         path (`str`):
-            A text, jsonl, json, parquet or csv file, a folder of them (searched to the bottom, files of one kind), or
-            the name of a dataset on the Hub.
+            A text, jsonl, json, parquet or csv file, of which all but parquet may end with `.gz` too; a file without an
+            ending is text; a folder of them (searched to the bottom, files of one kind), or one that `save_to_disk` wrote;
+            or the name of a dataset on the Hub.
         name (`str`, *optional*): the configuration of a Hub dataset.
-        split (`str`, *optional*, defaults to `"train"`): the split of a Hub dataset.
+        split (`str`, *optional*, defaults to `"train"`): the split of a Hub dataset, or of several saved together.
         column (`str`, *optional*, defaults to `"text"`): the column that holds the text.
         document (`str`, *optional*, defaults to `"file"`):
             What one document of a text file is: the whole `"file"`, a `"line"`, or a `"paragraph"`, which ends with a
@@ -68,9 +70,13 @@ def load_documents(source: DocumentSource) -> Documents:
     Raises:
         `ValueError`: the path cannot be read, a file is empty or binary, the column is missing, no document is left.
     """
-    if Path(source.path).exists():
+    path = Path(source.path)
+    if is_saved(path):
+        documents = load_saved(path, source.split)
+        documents = documents.to_iterable_dataset() if source.streaming else documents
+    elif path.exists():
         documents = _load_files(source)
-    elif Path(source.path).suffix in BUILDERS or source.path.startswith((".", "/", "~")):
+    elif ending(path) in BUILDERS or source.path.startswith((".", "/", "~")):
         raise ValueError(f"{source.path} does not exist. Give a file, a folder or the name of a dataset on the Hub.")
     else:
         documents = load_from_hub(source)
@@ -93,6 +99,31 @@ def load_from_hub(source: DocumentSource) -> Documents:
             f"{source.path} is no file or folder here, and no dataset that the Hub gives us: {error}. Check the name; a "
             "private dataset needs a login."
         ) from error
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder is what `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote."""
+    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+
+
+def load_saved(path: Path, split: str) -> Dataset:
+    """The rows of a dataset that `save_to_disk` wrote; of several splits the one of this name."""
+    saved = load_from_disk(str(path))
+    if not isinstance(saved, DatasetDict):
+        return saved
+    if split not in saved:
+        raise ValueError(f"{path} has no split {split!r}. It has {', '.join(saved)}.")
+    return saved[split]
+
+
+def ending(path: Path) -> str:
+    """What a file is by its name: its ending, of compressed ones that before `.gz`."""
+    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A file for reading, `.gz` decompressed."""
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def hold_out(documents: Documents, number: int, seed: int = 0) -> tuple[Documents, Documents]:
@@ -119,12 +150,15 @@ def log_dropped(number: int, where: str) -> None:
 
 def _load_files(source: DocumentSource) -> Documents:
     files = _files_of(Path(source.path))
-    kinds = sorted({BUILDERS[file.suffix] for file in files})
+    kinds = sorted({_builder(file) for file in files})
     if len(kinds) > 1:
         raise ValueError(f"{source.path} holds {' and '.join(kinds)} files. Give a folder with files of one kind.")
     for file in files:
         _check_file(file, binary=kinds == ["parquet"])
-    options = {"sample_by": source.document.replace("file", "document")} if kinds == ["text"] else {}
+    options = {
+        "text": {"sample_by": source.document.replace("file", "document"), "encoding": "utf-8-sig"},
+        "csv": {"keep_default_na": False, "na_filter": False},  # NA is a word
+    }.get(kinds[0], {})
     names = [str(file) for file in files]
     try:
         documents = load_dataset(kinds[0], data_files=names, split="train", streaming=source.streaming, **options)
@@ -146,20 +180,31 @@ def _split_at_blank_lines(batch: dict[str, list[str]]) -> dict[str, list[str]]:
 
 def _files_of(path: Path) -> list[Path]:
     """The file itself, or the files of a folder whose ending is known, sorted by name."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in BUILDERS)
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if ending(file) in BUILDERS)
     if not files:
         raise ValueError(f"{path} holds no file that ends with {', '.join(BUILDERS)}.")
     for file in files:
-        if file.suffix not in BUILDERS:
-            raise ValueError(f"{file} ends with {file.suffix!r}. Known endings: {', '.join(BUILDERS)}.")
+        if file.suffix and ending(file) not in BUILDERS:
+            raise ValueError(
+                f"{file} ends with {file.suffix!r}. Known endings: {', '.join(BUILDERS)}, and .gz after them. Give text another "
+                "name."
+            )
         if not os.access(file, os.R_OK):
             raise ValueError(f"{file} cannot be read: permission denied.")
     return files
 
 
+def _builder(file: Path) -> str:
+    """Files without an ending, such as `enwik8`, are text."""
+    return BUILDERS[ending(file)] if file.suffix else "text"
+
+
 def _check_file(file: Path, binary: bool) -> None:
-    with file.open("rb") as stream:
-        head = stream.read(BYTES_CHECKED)
+    try:
+        with open_bytes(file) as stream:
+            head = stream.read(BYTES_CHECKED)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{file} cannot be decompressed: {error}. Fetch it again.") from error
     if not head.strip():
         raise ValueError(f"{file} is empty. Give a file with text.")
     if not binary and b"\0" in head:

@@ -2,7 +2,7 @@
 """Tables of labelled rows: files of text, json or parquet, folders of them, and datasets of the Hub."""
 
 import csv
-import gzip
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import pyarrow as pa
-from datasets import Dataset, load_dataset, load_from_disk
+from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+from .sources import ending, is_saved, load_saved, open_bytes
 
 
 # what a file of this ending holds; .gz may follow
@@ -99,11 +101,10 @@ def add_labels(table: Dataset, path: str, column: str, encoding: str | None = No
 
 
 def _load_file(path: Path, source: TableSource) -> Dataset:
-    ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    kind = "text" if source.line_pattern else source.format or FORMATS.get(ending)
+    kind = "text" if source.line_pattern else source.format or FORMATS.get(ending(path))
     if kind is None:
         raise ValueError(
-            f"{path} ends with {ending!r}. Known endings: {', '.join(FORMATS)}; or give its format, or a line_pattern."
+            f"{path} ends with {ending(path)!r}. Known endings: {', '.join(FORMATS)}; or give its format, or a line_pattern."
         )
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty. Give a file with rows.")
@@ -122,13 +123,8 @@ def _load_file(path: Path, source: TableSource) -> Dataset:
 
 def _load_folder(path: Path, source: TableSource) -> Dataset:
     """What `save_to_disk` left, or the one file or the parquet files that are named as the split."""
-    if (path / "dataset_dict.json").is_file():
-        splits = load_from_disk(str(path))
-        if source.split not in splits:
-            raise ValueError(f"{path} has no split {source.split!r}. It has {', '.join(splits)}.")
-        return splits[source.split]
-    if (path / "state.json").is_file():
-        return load_from_disk(str(path))
+    if is_saved(path):
+        return load_saved(path, source.split)
     known = re.compile(rf"({'|'.join(map(re.escape, FORMATS))})(\.gz)?$")
     files = [file for file in sorted((path / (source.name or "")).rglob("*")) if known.search(file.name)]
     found = [
@@ -158,8 +154,7 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
 
 
 def _open(path: Path, encoding: str | None) -> IO[str]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    return opened(path, "rt", encoding=encoding or "utf-8-sig", newline="")
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding or "utf-8-sig", newline="")
 
 
 def _json_rows(text: str, source: TableSource) -> list[dict]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources and targets as texts with the columns of a row in braces and `[MASK]` where the blank is."""
 
+import re
 from collections.abc import Iterator, Mapping
 from string import Formatter
 from typing import Any, NamedTuple
@@ -11,11 +12,16 @@ MASKS = ("[MASK]", "[sMASK]", "[gMASK]")
 
 
 class Part(NamedTuple):
-    """A stretch of a filled template: text of its own (`column` is None), what a column holds, or the blank."""
+    """
+    A stretch of a filled template: text of its own (`column` is None), what a column holds, or the blank.
+
+    A column is missing where the row has null there, or a list that is too short.
+    """
 
     text: str
     column: str | None = None
     is_blank: bool = False
+    is_missing: bool = False
 
 
 class Template:
@@ -66,10 +72,12 @@ class Template:
             if after:
                 yield Part(after)
             if column is not None:
-                yield Part(self._value(column, row, where), column)
+                yield self._column(column, row, where)
 
-    def _value(self, column: str, row: Mapping[str, Any], where: str) -> str:
+    def _column(self, column: str, row: Mapping[str, Any], where: str) -> Part:
         value = column_of(row, column, where)
+        if value is None:
+            return Part("", column, is_missing=True)
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             value = " ".join(value)
         if not isinstance(value, str | int | float):
@@ -77,7 +85,7 @@ class Template:
                 f"{where}: the column {column!r} of the template {self.text!r} holds {type(value).__name__}, not text. Name "
                 "what is inside: {answers[text][0]} or {translation[en]}."
             )
-        return str(value).strip()
+        return Part(str(value).strip(), column)
 
     def text_of(self, row: Mapping[str, Any], where: str) -> str:
         """The text of a row."""
@@ -85,8 +93,24 @@ class Template:
 
 
 def column_of(row: Mapping[str, Any], column: str, where: str) -> Any:
-    """What a column, or a place within one (`translation[en]`), holds."""
-    try:
-        return Formatter().get_field(column, (), row)[0]
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where} has no {column!r}; its columns are {', '.join(sorted(row))}.") from error
+    """
+    What a column, or a place within one (`translation[en]`, `candidates[-1]`), holds.
+
+    Returns:
+        `Any`: None where it is null, or where a list on the way is too short.
+
+    Raises:
+        `ValueError`: there is no such column, or nothing of that name in it.
+    """
+    value: Any = row
+    for key in re.findall(r"[^\[\]]+", column):
+        if isinstance(value, list) and re.fullmatch(r"-?\d+", key):
+            place = int(key)
+            value = value[place] if -len(value) <= place < len(value) else None
+        elif isinstance(value, Mapping) and key in value:
+            value = value[key]
+        else:
+            raise ValueError(f"{where} has no {column!r}; its columns are {', '.join(sorted(row))}.")
+        if value is None:
+            break
+    return value

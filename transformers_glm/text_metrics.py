@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ROUGE, BLEU, chrF and METEOR of generated texts, through `evaluate`."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import Literal
 
@@ -11,6 +12,11 @@ from .evaluation import METRICS
 
 
 Units = Literal["english", "words", "characters"]
+# Han, kana, and the scripts of South-East Asia: between their words are no spaces
+UNSPACED = re.compile(
+    "[\u2e80-\u2fff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
+)
 NEEDED = {"rouge": "rouge_score", "bleu": "sacrebleu", "chrf": "sacrebleu", "meteor": "nltk"}  # extra `eval`
 
 
@@ -25,6 +31,27 @@ def check_metrics(names: Sequence[str]) -> None:
             f"The metrics need {', '.join(missing)}. Install them: pip install transformers-glm[eval]; or choose others "
             "with --metrics."
         )
+
+
+def check_units(texts: Iterable[str], units: Units, where: str) -> None:
+    """
+    Refuse units that the texts are not of: what they compare would be nothing, or whole sentences.
+
+    Raises:
+        `ValueError`: most letters of the texts are of a script without spaces and the units are words; or most are not of
+            the Latin alphabet and the units are English, of which rouge_score keeps a to z alone.
+    """
+    if units == "characters":
+        return
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    unspaced = sum(map(bool, map(UNSPACED.match, letters)))
+    other = sum(not letter.isascii() for letter in letters)
+    if 2 * unspaced > len(letters):
+        raise ValueError(
+            f"{where}: --units {units}, but the texts have no spaces between words. Give --units characters."
+        )
+    if units == "english" and 2 * other > len(letters):
+        raise ValueError(f"{where}: --units english, but most letters are not of English. Give --units words.")
 
 
 def score_texts(
