@@ -67,6 +67,17 @@ language_model() {
         --trigram_data "$text/wikitext-2/wiki.train.tokens" --lambada_data "$data/lm_eval/lambada_test.jsonl" --output_dir "$output/tasks/lm"
 }
 
+# the pretrained model, trained further as a language model alone, on WikiText-2 alone
+wikitext() {
+    local model=$output/pretrain_small_wikitext
+    [ -f "$model/metrics.json" ] || $python scripts/pretrain.py --model "$small" --output_dir "$model" --use_cpu True --bf16 True \
+        --mixture '{"document": 1.0}' --max_length 256 --document file --max_steps 1200 --per_device_train_batch_size 8 --warmup_steps 0.05 \
+        --learning_rate 2e-3 --muon_learning_rate 0.01 --adam_beta2 0.98 --weight_decay 0.1 --report_to none --disable_tqdm True \
+        --train_data "$text/wikitext-2/wiki.train.tokens" --evaluation_data "$text/wikitext-2/wiki.valid.tokens"
+    $python scripts/evaluate_lm.py --model "$model" --perplexity_data "$text/wikitext-2/wiki.test.tokens" --lambada_data \
+        "$data/lm_eval/lambada_test.jsonl" --output_dir "$output/tasks/lm-wikitext"
+}
+
 sst2() {
     local rows=(--train_data "$data/cls/sst2/train.tsv" --eval_data "$data/cls/sst2/dev.tsv")
     cloze sst2-zero sst2 "${rows[@]}" --model "$small" --zero_shot
@@ -140,7 +151,7 @@ levels() {
     done
 }
 
-everything=(pretrain language_model sst2 cb banking77 scitldr multi30k levels)
+everything=(pretrain language_model wikitext sst2 cb banking77 scitldr multi30k levels)
 [ "$language" = zh ] && everything=(pretrain tnews chnsenticorp csl)
 shift 2
 [ $# -gt 0 ] && shift
