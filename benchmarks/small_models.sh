@@ -74,8 +74,8 @@ wikitext() {
         --mixture '{"document": 1.0}' --max_length 256 --document file --max_steps 1200 --per_device_train_batch_size 8 --warmup_steps 0.05 \
         --learning_rate 2e-3 --muon_learning_rate 0.01 --adam_beta2 0.98 --weight_decay 0.1 --report_to none --disable_tqdm True \
         --train_data "$text/wikitext-2/wiki.train.tokens" --evaluation_data "$text/wikitext-2/wiki.valid.tokens"
-    $python scripts/evaluate_lm.py --model "$model" --perplexity_data "$text/wikitext-2/wiki.test.tokens" --lambada_data \
-        "$data/lm_eval/lambada_test.jsonl" --output_dir "$output/tasks/lm-wikitext"
+    $python scripts/evaluate_lm.py --model "$model" --perplexity_data "$text/wikitext-2/wiki.test.tokens" \
+        --output_dir "$output/tasks/lm-wikitext"
 }
 
 sst2() {
