@@ -28,6 +28,21 @@ def test_accuracy_and_macro_f1_by_hand():
     assert compute("f1", predictions, references) == {"f1": pytest.approx((2 / 3 + 1 / 2 + 0) / 3)}
 
 
+def test_f1_of_each_label_and_matthews_correlation_by_hand():
+    predictions, references = ["1", "1", "1", "0", "2"], ["1", "1", "0", "0", "1"]
+    # 1: precision 2/3, recall 2/3; 0: 1, 1/2; 2: predicted, never there
+    assert compute("f1_by_label", predictions, references) == {
+        "f1_0": pytest.approx(2 / 3),
+        "f1_1": pytest.approx(2 / 3),
+        "f1_2": 0.0,
+    }
+    # two classes: (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN))
+    expected = (2 * 1 - 1 * 1) / (3 * 3 * 2 * 2) ** 0.5
+    found = compute("matthews", ["1", "1", "1", "0", "0"], ["1", "1", "0", "0", "1"])
+    assert found == {"matthews_correlation": pytest.approx(expected)}
+    assert compute("matthews", ["1", "1"], ["1", "0"]) == {"matthews_correlation": 0.0}
+
+
 def test_multirc_counts_answers_and_whole_questions():
     predictions = [{"group": group, "label": label} for group, label in (("q1", 1), ("q1", 0), ("q2", 1), ("q2", 1))]
     # right answers found: 2 of 2, and one too many; the first question is right, the second is not
