@@ -78,11 +78,15 @@ wikitext() {
         --output_dir "$output/tasks/lm-wikitext"
 }
 
+sst2_rows=(--train_data "$data/cls/sst2/train.tsv" --eval_data "$data/cls/sst2/dev.tsv")
+
 sst2() {
-    local rows=(--train_data "$data/cls/sst2/train.tsv" --eval_data "$data/cls/sst2/dev.tsv")
-    cloze sst2-zero sst2 "${rows[@]}" --model "$small" --zero_shot
-    few sst2 "${rows[@]}"
-    all sst2 "${seeds:-0}" "${rows[@]}" --num_train_epochs 1 --per_device_train_batch_size 64 --learning_rate 5e-4
+    all sst2 "${seeds:-0}" "${sst2_rows[@]}" --num_train_epochs 1 --per_device_train_batch_size 64 --learning_rate 5e-4
+}
+
+sst2_few() {
+    cloze sst2-zero sst2 "${sst2_rows[@]}" --model "$small" --zero_shot
+    few sst2 "${sst2_rows[@]}"
 }
 
 cb() {
@@ -151,7 +155,7 @@ levels() {
     done
 }
 
-everything=(pretrain language_model wikitext sst2 cb banking77 scitldr multi30k levels)
+everything=(pretrain language_model wikitext sst2_few sst2 cb banking77 scitldr multi30k levels)
 [ "$language" = zh ] && everything=(pretrain tnews chnsenticorp csl)
 shift 2
 [ $# -gt 0 ] && shift
