@@ -125,11 +125,9 @@ def kept_rows(
         column: {*map(label_key, value if isinstance(value, list) else [value])}
         for column, value in (where or {}).items()
     }
-    if absent := [column for column in wanted if column not in table.column_names]:
-        raise ValueError(f"There is no column {', '.join(absent)}. The columns: {', '.join(table.column_names)}.")
     numbers = range(len(table))
     for column, values in wanted.items():
-        of_column = table[column]
+        of_column = column_of(table, column)
         numbers = [number for number in numbers if label_key(of_column[number]) in values]
     if None in (label_map or {}).values():
         left_out = Labels(task, table, label_column, label_map).left_out
