@@ -120,6 +120,16 @@ multi30k() {
         --learning_rate 1e-3 --max_target_length 96 --evaluation_rows 300 --num_beams 4
 }
 
+# smaller, with a tokenizer of the pairs, in fp32
+multi30k_small() {
+    local smaller='{"hidden_size": 192, "num_layers": 3, "num_attention_heads": 3, "max_sequence_length": 128}'
+    local flags=(--train_data "$data"/seq2seq/multi30k/train.{en,de} --evaluation_data "$data"/seq2seq/multi30k/test_2016_flickr.{en,de}
+        --config "$smaller" --vocab_size 8192 --num_train_epochs 1 --per_device_train_batch_size 32 --learning_rate 1e-3
+        --max_target_length 48 --evaluation_rows 300 --num_beams 4 --bf16 False)
+    writes multi30k_small-scratch translation "${flags[@]}"
+    writes multi30k_small-bart translation "${flags[@]}" --method bart
+}
+
 # Chinese
 
 tnews() {
@@ -155,7 +165,7 @@ levels() {
     done
 }
 
-everything=(pretrain language_model wikitext sst2_few sst2 cb banking77 scitldr multi30k levels)
+everything=(pretrain language_model wikitext sst2_few sst2 cb banking77 scitldr multi30k multi30k_small levels)
 [ "$language" = zh ] && everything=(pretrain tnews chnsenticorp csl)
 shift 2
 [ $# -gt 0 ] && shift
