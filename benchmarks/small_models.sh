@@ -155,7 +155,7 @@ levels() {
     for level in token doc sent; do
         local model=$output/pretrain_small_$level
         [ -f "$model/metrics.json" ] || $python scripts/pretrain.py "configs/pretrain_small_$level.yaml" --output_dir "$model" --config "$tiny" \
-            --tokenizer "$small" --bf16 True --max_steps 1000 --disable_tqdm True --train_data "$text/wikitext-2/wiki.train.tokens" "$text/novels/" \
+            --tokenizer "$small" --max_steps 400 --disable_tqdm True --train_data "$text/wikitext-2/wiki.train.tokens" "$text/novels/" \
             --evaluation_data "$text/wikitext-2/wiki.valid.tokens"
         [ -f "$output/tasks/lm-$level/metrics.json" ] || $python scripts/evaluate_lm.py --model "$model" --perplexity_data \
             "$text/wikitext-2/wiki.test.tokens" --output_dir "$output/tasks/lm-$level"
