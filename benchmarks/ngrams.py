@@ -4,7 +4,7 @@ A linear classifier of n-grams on the rows of a cloze task, beside the runs of s
 
     python benchmarks/ngrams.py configs/cloze_sst2.yaml --train_data train.tsv --eval_data dev.tsv --output_dir output/tasks/sst2-ngrams
 
-Logistic regression (scikit-learn, its own settings) on tf-idf of words and pairs of words, and of 1 to 4 characters, which languages
+Logistic regression, regularized as scikit-learn does by itself, on tf-idf of words and pairs of words, and of 1 to 4 characters, which languages
 without spaces need. It reads the texts that `--method classifier` reads.
 """
 
