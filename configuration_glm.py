@@ -72,7 +72,7 @@ class GLMConfig(PreTrainedConfig):
     ```"""
 
     model_type = "glm_infilling"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["cache"]
     attribute_map = {
         "num_hidden_layers": "num_layers",
         "max_position_embeddings": "max_sequence_length",

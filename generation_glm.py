@@ -2,17 +2,28 @@
 """How GLM generates: a piece begins with sop, its first position stands still and its second one counts on."""
 
 import copy
+import inspect
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
+import transformers
 from transformers.generation import (
+    EncoderNoRepeatNGramLogitsProcessor,
+    EncoderRepetitionPenaltyLogitsProcessor,
+    ForcedBOSTokenLogitsProcessor,
+    GenerationConfig,
     GenerationMixin,
     LogitsProcessor,
     LogitsProcessorList,
-    MaxLengthCriteria,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
     StoppingCriteriaList,
 )
-from transformers.masking_utils import create_causal_mask
+from transformers.masking_utils import create_causal_mask, create_masks_for_generate
 from transformers.utils import ModelOutput, logging
+from transformers.utils.deprecation import deprecate_kwarg
 
 
 try:
@@ -24,6 +35,50 @@ except ImportError:  # a bare checkout or an installed package: the modules stan
 logger = logging.get_logger(__name__)
 
 
+# What Transformers calls, and is called by, here: each with the parameters that this code was written for. A release that
+# renames one would drop what it does not know without a word, and generate other text.
+WRITTEN_FOR = "5.24"
+HOOKS = (
+    (
+        GenerationMixin.generate,
+        "self inputs generation_config logits_processor stopping_criteria prefix_allowed_tokens_fn synced_gpus "
+        "assistant_model streamer negative_prompt_ids negative_prompt_attention_mask custom_generate kwargs",
+    ),
+    (
+        GenerationMixin.prepare_inputs_for_generation,
+        "self input_ids next_sequence_length cache attention_mask inputs_embeds is_first_iteration kwargs",
+    ),
+    (
+        GenerationMixin.init_continuous_batching,
+        "self generation_config continuous_batching_config workload_hints",
+    ),
+    (
+        create_masks_for_generate,
+        "config inputs_embeds attention_mask cache position_ids or_mask_function and_mask_function block_sequence_ids "
+        "kwargs",
+    ),
+    (
+        create_causal_mask,
+        "config inputs_embeds attention_mask cache position_ids or_mask_function and_mask_function block_sequence_ids "
+        "layer_idx allow_is_causal_skip",
+    ),
+)
+
+
+def find_changed_hooks(hooks=HOOKS) -> str | None:
+    """What a release of Transformers changed in the signatures that `generate` relies on; None: nothing."""
+    changes = []
+    for function, expected in hooks:
+        found, expected = tuple(inspect.signature(function).parameters), tuple(expected.split())
+        if found != expected:
+            new, gone = [name for name in found if name not in expected], [n for n in expected if n not in found]
+            changes.append(f"{function.__name__} (new: {new}, gone: {gone}, so {', '.join(found)})")
+    return "; ".join(changes) or None
+
+
+CHANGED_HOOKS = find_changed_hooks()
+
+
 # arguments that would be silently wrong, and why
 REFUSED = {
     "prefill_chunk_size": "the first chunk of Part A could not see the later ones. Leave it out: GLM reads its prompt in "
@@ -31,13 +86,68 @@ REFUSED = {
     "token_healing": "it reads the prompt again as text, without mask tokens and sop. Cut the last token off yourself.",
     "guidance_scale": "the prompt without its condition has no blank to write into. Leave it out.",
     "negative_prompt_ids": "they belong to guidance_scale, which GLM does not take. Leave them out.",
-    "encoder_outputs": "GLM has no encoder. Pass input_ids, and past_key_values to read Part A only once.",
+    "encoder_outputs": "GLM has no encoder. Pass input_ids, and cache to read Part A only once.",
     "document_ids": "packed rows are for training. Generate from one document a row, padded on either side.",
     "decoder_start_token_id": "a piece begins with sop, config.decoder_start_token_id. Leave it out; decoder_input_ids "
     "begin a piece with tokens of your own.",
     "assistant_tokenizer": "mask tokens and sop are lost between two tokenizers. Take an assistant that shares the "
     "tokenizer.",
 }
+
+
+# settings of stock processors that look back at the row's beginning: their neutral value, and the processor
+LOOKING_BACK = {
+    "repetition_penalty": (1.0, RepetitionPenaltyLogitsProcessor),
+    "no_repeat_ngram_size": (0, NoRepeatNGramLogitsProcessor),
+    "forced_bos_token_id": (None, ForcedBOSTokenLogitsProcessor),
+}
+# the same for those that look at the source
+LOOKING_AT_PART_A = {
+    "encoder_repetition_penalty": (1.0, EncoderRepetitionPenaltyLogitsProcessor),
+    "encoder_no_repeat_ngram_size": (0, EncoderNoRepeatNGramLogitsProcessor),
+}
+POSITIONS = ("position_ids", "block_position_ids")
+NEW_TOKENS = 20  # what Transformers generates where no length is given
+# searches of Transformers itself that read what prepare_inputs_for_generation gives them
+PLAIN_SEARCHES = ("greedy_search", "sample", "beam_search", "beam_sample")
+
+
+class Prompt(NamedTuple):
+    """
+    What `generate` was given: ids (B, T), whether they only stand for embeddings, all settings in force, and the configuration
+    of the caller.
+    """
+
+    input_ids: torch.Tensor
+    embedded: bool
+    settings: GenerationConfig
+    generation_config: GenerationConfig | None
+
+
+class PartA(NamedTuple):
+    """What stands before the piece that stock `generate` writes: ids (B, T), or embeddings, and a mask where there is padding."""
+
+    ids: torch.Tensor
+    embeddings: torch.Tensor | None
+    mask: torch.Tensor | None
+
+    def of_beams(self, rows: int) -> "PartA":
+        """The same for `rows` rows, as many for each example as it has beams."""
+        ways = rows // len(self.ids)
+        return self if ways == 1 else PartA(*(None if x is None else x.repeat_interleave(ways, 0) for x in self))
+
+    def join_mask(self, mask: torch.Tensor | None, piece: torch.Tensor) -> torch.Tensor | None:
+        """The mask of Part A and a piece (B, S); None where neither has padding."""
+        if self.mask is None and mask is None:
+            return None
+        before = torch.ones_like(self.ids) if self.mask is None else self.mask
+        after = torch.ones_like(piece) if mask is None else mask
+        return torch.cat([before, after.to(before.dtype)], dim=-1)
+
+
+# An argument would be the plainer way, but PEFT's models let nothing through that forward does not name. A context variable
+# belongs to one thread and one call.
+_part_a: ContextVar[PartA | None] = ContextVar("part_a", default=None)
 
 
 class PartBOnly:
@@ -79,8 +189,14 @@ class NeverGenerated(LogitsProcessor):
 
 
 class GLMGenerationMixin(GenerationMixin):
-    """`generate` for rows of two positions. Mixed into [`GLMForConditionalGeneration`]."""
+    """
+    `generate` for rows of two positions. Mixed into [`GLMForConditionalGeneration`].
 
+    It overrides public hooks of `GenerationMixin` only: `generate` recognizes the prompt, `prepare_inputs_for_generation` lays
+    out both positions, `create_masks_for_generate` makes the mask of compiled steps, `init_continuous_batching` is refused.
+    """
+
+    @deprecate_kwarg("past_key_values", "6.0.0", new_name="cache")
     def generate(self, inputs=None, generation_config=None, **kwargs) -> torch.LongTensor | ModelOutput:
         """
         Generate as every Transformers model does, from one of three prompts; all rows of a batch must be of the same kind:
@@ -109,13 +225,24 @@ class GLMGenerationMixin(GenerationMixin):
         Raises:
             `ValueError`: a batch of different kinds of prompts; stacked positions; an argument of `REFUSED`; a cache of less
             than Part A; more new tokens than the table of block positions has.
+            `RuntimeError`: this release of Transformers has changed a hook that `generate` relies on.
         """
+        if CHANGED_HOOKS is not None:
+            raise RuntimeError(
+                f"This GLM generates with Transformers {WRITTEN_FOR}, and {transformers.__version__} has changed what it relies "
+                f"on: {CHANGED_HOOKS}. It could write other text without a word. Install transformers=={WRITTEN_FOR}.*, or a "
+                "later transformers-glm (and push a Hub repository with code again with that one)."
+            )
         self._refuse(generation_config, kwargs)
-        given = kwargs.get("input_ids") if inputs is None else inputs
+        given = kwargs.pop("input_ids", None)
+        given = given if inputs is None else inputs
         input_ids = self._recognize_embeddings(kwargs) if given is None else given
+        if input_ids is None:
+            return super().generate(None, generation_config, **kwargs)
+        prompt = Prompt(input_ids, given is None, self._merge_settings(generation_config, kwargs), generation_config)
         kwargs = self._settle_positions(input_ids, kwargs)
-        if input_ids is None or self.config.decoder_start_token_id is None or self._is_rest(input_ids, kwargs):
-            return super().generate(inputs, generation_config, **kwargs)
+        if self.config.decoder_start_token_id is None or self._is_rest(input_ids, kwargs):
+            return self._generate_row(prompt, kwargs)
         has_sop, has_blank = self._has_sop(input_ids, kwargs), self._has_blank(input_ids)
         self._check_one_kind(has_sop, has_blank)
         is_piece = bool(has_blank.all()) and not bool(has_sop.any())
@@ -124,52 +251,167 @@ class GLMGenerationMixin(GenerationMixin):
                 "decoder_input_ids begin the piece of a blank: beside them every row of the prompt is a Part A without sop, "
                 f"with one of the mask tokens (ids {self.config.mask_token_ids}) where the piece belongs."
             )
-        self._check_cache(input_ids, kwargs.get("past_key_values"), has_sop, is_piece)
+        self._check_cache(input_ids, kwargs.get("cache"), has_sop, is_piece)
+        if kwargs.get("attention_mask") is None:
+            kwargs["attention_mask"] = self._tell_padding(input_ids, prompt.settings)
         if bool(has_sop.all()):
-            return super().generate(inputs, generation_config, **kwargs)
-        kwargs.pop("input_ids", None)
+            return self._generate_row(*_pad_left(prompt, kwargs))
         if is_piece:
-            return self._generate_piece(input_ids, generation_config, kwargs)
+            return self._generate_piece(prompt, kwargs)
         if given is None:
             raise ValueError(
                 "inputs_embeds hold neither the embedding of sop nor that of a mask token, so nothing says where to write. "
                 "Put one of them in, or pass position_ids and block_position_ids of a row with sop."
             )
-        return self._continue_text(input_ids, generation_config, kwargs)
+        return self._continue_text(prompt, kwargs)
 
-    def _generate_piece(self, input_ids, generation_config, kwargs):
-        """Part A alone: append the beginning of Part B, generate, return what begins with it."""
-        start = input_ids.shape[1]
+    def _merge_settings(self, generation_config, kwargs):
+        """The settings in force, as Transformers merges them: the caller's, then the model's."""
+        settings = GenerationConfig() if generation_config is None else copy.deepcopy(generation_config)
+        settings.update(**self.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True)
+        settings.update(**kwargs)
+        return settings
+
+    def _generate_piece(self, prompt, kwargs):
+        """
+        Part A alone. Stock `generate` writes the piece as the target of an encoder-decoder: lengths, processors, criteria and
+        streamers know Part B only, and `prepare_inputs_for_generation` puts Part A before it.
+        """
+        part_a = prompt.input_ids
+        begun, is_token = self._begin_piece(part_a, kwargs)
+        padding = kwargs["attention_mask"]
+        row, kwargs = self._append(part_a, begun, is_token, kwargs)
+        mode = prompt.settings.get_generation_mode(kwargs.get("assistant_model"))
+        if kwargs.get("custom_generate") is not None or mode not in PLAIN_SEARCHES:
+            return self._cut_piece(prompt._replace(input_ids=row, embedded=False), part_a.shape[1], kwargs)
+        embeddings = kwargs.pop("inputs_embeds", None)
+        kwargs = self._lay_out(row, kwargs)
+        new_tokens = self._count_new_tokens(begun.shape[1], prompt.settings, kwargs)
+        changes = self._add_processors(prompt, part_a, padding, kwargs)
+        if prompt.settings.cache_implementation is not None:  # a static one has room for Part A
+            changes["max_cache_len"] = max(prompt.settings.max_cache_len or 0, row.shape[1] + new_tokens)
+        generation_config, kwargs = _change(prompt.generation_config, kwargs, changes)
+        before = PartA(
+            ids=part_a,
+            embeddings=None if embeddings is None else embeddings[:, : part_a.shape[1]],
+            mask=None if bool(padding.all()) else padding,
+        )
+        with _before_part_b(before):
+            return super().generate(begun, generation_config, **{**kwargs, "attention_mask": is_token})
+
+    def _cut_piece(self, prompt, start, kwargs):
+        """
+        Part A alone, where the search counts what it has read by the row: an assistant's candidates, loops of the caller. The
+        row is written whole and Part A cut off; what looks back is shown what follows Part A.
+        """
+        own, changes = list(kwargs.get("logits_processor") or []), {}
+        for name, (neutral, processor) in LOOKING_BACK.items():
+            if (value := getattr(prompt.settings, name)) not in (None, neutral):
+                own.append(processor(value))
+                changes[name] = neutral
+        kwargs["logits_processor"] = LogitsProcessorList(PartBOnly(processor, start) for processor in own)
+        criteria = kwargs.get("stopping_criteria") or []
+        kwargs["stopping_criteria"] = StoppingCriteriaList(PartBOnly(criterion, start) for criterion in criteria)
+        if (allowed := kwargs.get("prefix_allowed_tokens_fn")) is not None:
+            kwargs["prefix_allowed_tokens_fn"] = lambda number, tokens: allowed(number, tokens[start:])
         if kwargs.get("streamer") is not None:
             kwargs["streamer"] = PromptCut(kwargs["streamer"], slice(start, None))
-        begun, is_token = self._begin_piece(input_ids, kwargs)
-        input_ids, kwargs = self._append(input_ids, begun, is_token, kwargs)
-        output = super().generate(input_ids, generation_config, part_a_length=start, uncounted_length=start, **kwargs)
+        generation_config, kwargs = _change(prompt.generation_config, kwargs, changes)
+        prompt = prompt._replace(generation_config=generation_config)
+        output = self._generate_row(prompt, kwargs, uncounted=start, source=slice(start))
         return _with_sequences(output, lambda sequences: sequences[:, start:])
 
-    def _continue_text(self, input_ids, generation_config, kwargs):
+    def _generate_row(self, prompt, kwargs, uncounted=0, source=slice(None)):
+        """A row, continued as a causal model's; the lengths that the caller gave leave out `uncounted` tokens of it."""
+        input_ids, settings, mask = prompt.input_ids, prompt.settings, kwargs.get("attention_mask")
+        kwargs = self._lay_out(input_ids, kwargs)
+        new_tokens = self._count_new_tokens(input_ids.shape[1] - uncounted, settings, kwargs)
+        if mask is not None:
+            mask = mask[:, -input_ids.shape[1] :][:, source]
+        changes = self._add_processors(prompt, input_ids[:, source], mask, kwargs)
+        if settings.max_new_tokens is None:
+            if settings.max_length is None:
+                changes["max_new_tokens"] = new_tokens
+            elif uncounted:
+                changes["max_length"] = settings.max_length + uncounted
+        if uncounted and settings.min_length:
+            changes["min_length"] = settings.min_length + uncounted
+        generation_config, kwargs = _change(prompt.generation_config, kwargs, changes)
+        with _before_part_b(None):
+            return super().generate(None if prompt.embedded else input_ids, generation_config, **kwargs)
+
+    def _continue_text(self, prompt, kwargs):
         """A text without a blank: continue it at a blank after its end, and return it with the continuation."""
         logger.warning_once(
             "The prompt has no blank: it is continued at its end. Put a mask token where the text is to be filled."
         )
         if not self.config.mask_token_ids:
             raise ValueError("config.mask_token_ids is not set: give it the tokenizer's mask_token_ids.")
-        length = input_ids.shape[1]
-        if kwargs.get("attention_mask") is None:
-            pad = self.config.pad_token_id
-            kwargs["attention_mask"] = torch.ones_like(input_ids) if pad is None else input_ids.ne(pad).long()
+        input_ids, length = prompt.input_ids, prompt.input_ids.shape[1]
         kwargs["attention_mask"] = self._hide_end_of_text(input_ids, kwargs["attention_mask"])
         if kwargs.get("streamer") is not None:
             kwargs["streamer"] = PromptCut(kwargs["streamer"], slice(length))
-        for name in ("position_ids", "block_position_ids"):
+        for name in POSITIONS:
             kwargs.pop(name, None)  # the end-of-text token gave its position to the blank
         added = [self.config.mask_token_ids[-1], self.config.decoder_start_token_id]
         columns = input_ids.new_tensor(added).expand(input_ids.shape[0], -1)
         continued, kwargs = self._append(input_ids, columns, torch.ones_like(columns), kwargs)
-        output = super().generate(continued, generation_config, uncounted_length=len(added), **kwargs)
+        output = self._generate_row(prompt._replace(input_ids=continued), kwargs, uncounted=len(added))
         return _with_sequences(
             output, lambda sequences: torch.cat([sequences[:, :length], sequences[:, length + len(added) :]], dim=-1)
         )
+
+    def _add_processors(self, prompt, source, mask, kwargs):
+        """What keeps blanks and sop away, and the processors of the source, of which stock `generate` would take Part B."""
+        processors = list(kwargs.get("logits_processor") or [])
+        never = sorted({*(self.config.mask_token_ids or []), self.config.decoder_start_token_id} - {None})
+        # an assistant is given the processors of the model that it assists
+        if never and not any(isinstance(processor, NeverGenerated) for processor in processors):
+            processors.append(NeverGenerated(never, source.device))
+        changes = {}
+        for name, (neutral, processor) in LOOKING_AT_PART_A.items():
+            if (value := getattr(prompt.settings, name)) in (None, neutral):
+                continue
+            if prompt.embedded:
+                raise ValueError(
+                    f"{name}={value} looks at the tokens of the prompt: pass input_ids beside inputs_embeds."
+                )
+            if mask is not None:  # padding is no token of the source
+                first = source.gather(-1, mask.long().argmax(-1, keepdim=True))
+                source = torch.where(mask.bool(), source, first)
+            ways = max(prompt.settings.num_beams or 1, prompt.settings.num_return_sequences or 1)
+            processors.append(processor(value, source.repeat_interleave(ways, 0)))
+            changes[name] = neutral
+        kwargs["logits_processor"] = LogitsProcessorList(processors)
+        return changes
+
+    def _count_new_tokens(self, counted, settings, kwargs):
+        """How many tokens are asked for, all within the table of block positions."""
+        limit, taken = self.config.max_sequence_length, int(kwargs["block_position_ids"][:, -1].max())
+        room = limit - taken + 1  # the last token is not read again
+        new = settings.max_new_tokens
+        if new is None:
+            new = min(NEW_TOKENS, room) if settings.max_length is None else settings.max_length - counted
+        if new > room:
+            raise ValueError(
+                f"{new} new tokens were asked for, but a piece has {limit} block positions (max_sequence_length), and the "
+                f"prompt takes {taken}. Lower max_new_tokens or max_length."
+            )
+        return new
+
+    def _lay_out(self, input_ids, kwargs):
+        """Both positions of the prompt, where the caller gave none."""
+        if kwargs.get("position_ids") is not None:
+            return kwargs
+        mask = kwargs.get("attention_mask")
+        if mask is not None and mask.shape[1] != input_ids.shape[1]:
+            raise ValueError(
+                f"The attention mask has {mask.shape[1]} columns and input_ids {input_ids.shape[1]}: with a cache, "
+                "pass the whole row, or position_ids and block_position_ids of the new tokens."
+            )
+        is_token = torch.ones_like(input_ids).bool() if mask is None else mask.bool()
+        positions = self._derive(input_ids, is_token, kwargs.get("block_position_ids"))
+        return {**kwargs, "position_ids": positions[0], "block_position_ids": positions[1]}
 
     def _refuse(self, generation_config, kwargs):
         given = self.generation_config.to_dict()
@@ -196,8 +438,16 @@ class GLMGenerationMixin(GenerationMixin):
     @staticmethod
     def _is_rest(input_ids, kwargs):
         """New tokens alone, the rest of a row whose beginning is in the cache; its mask is that of the whole row."""
-        mask, cache = kwargs.get("attention_mask"), kwargs.get("past_key_values")
+        mask, cache = kwargs.get("attention_mask"), kwargs.get("cache")
         return cache is not None and mask is not None and mask.shape[1] > input_ids.shape[1]
+
+    def _tell_padding(self, input_ids, settings):
+        """The mask of a prompt that comes without, by the rule of Transformers: padding is told by its id unless that ends texts."""
+        ends = settings.eos_token_id
+        meaning = {self.config.decoder_start_token_id, *([ends] if isinstance(ends, int) else ends or [])}
+        if settings.pad_token_id is None or settings.pad_token_id in meaning:
+            return torch.ones_like(input_ids)
+        return input_ids.ne(settings.pad_token_id).long()
 
     def _has_sop(self, input_ids, kwargs):
         has_sop = (input_ids == self.config.decoder_start_token_id).any(-1)
@@ -214,7 +464,7 @@ class GLMGenerationMixin(GenerationMixin):
         if seen and (seen < length or not (is_piece or bool(has_sop.any()))):
             raise ValueError(
                 f"The cache holds {seen} token(s) and Part A has {length}, its blank included: all of Part A sees each other, so "
-                "a cache holds all of it, or none. Pass the cache of the whole Part A, or leave past_key_values out."
+                "a cache holds all of it, or none. Pass the cache of the whole Part A, or leave cache out."
             )
 
     def _begin_piece(self, input_ids, kwargs):
@@ -240,8 +490,6 @@ class GLMGenerationMixin(GenerationMixin):
                 "Begin one piece in every row, or in none: then sop is put before them."
             )
         mask = mask * (is_sop.cumsum(-1) > 0)
-        if kwargs.get("attention_mask") is None and not bool(mask.all()):
-            raise ValueError("decoder_input_ids are padded: pass the attention_mask of the prompt with them.")
         return begun, mask
 
     def _hide_end_of_text(self, input_ids, attention_mask):
@@ -283,108 +531,11 @@ class GLMGenerationMixin(GenerationMixin):
                 "one. Put a mask token into every row, or generate from the two kinds separately."
             )
 
-    def _prepare_generation_config(self, generation_config, part_a_length=0, uncounted_length=0, **kwargs):
-        generation_config, model_kwargs = super()._prepare_generation_config(generation_config, **kwargs)
-        generation_config._part_a_length, generation_config._uncounted_length = part_a_length, uncounted_length
-        return generation_config, model_kwargs
-
-    def _prepare_generated_length(self, generation_config, *args, input_ids_length, inputs_tensor, **kwargs):
-        uncounted = generation_config._uncounted_length
-        generation_config = super()._prepare_generated_length(
-            generation_config,
-            *args,
-            input_ids_length=input_ids_length - uncounted,
-            inputs_tensor=inputs_tensor[:, uncounted:],
-            **kwargs,
-        )
-        generation_config.max_length += uncounted
-        generation_config.min_length += uncounted
-        return generation_config
-
-    def _prepare_cache_for_generation(self, generation_config, model_kwargs, mode, batch_size, max_cache_length):
-        begun = model_kwargs["block_position_ids"]
-        new, taken = max_cache_length + 1 - begun.shape[1], int(begun[:, -1].max())
-        limit = self.config.max_sequence_length
-        if taken + new - 1 > limit:  # the last token is not read again
-            raise ValueError(
-                f"{new} new tokens were asked for, but a piece has {limit} block positions (max_sequence_length), and the "
-                f"prompt takes {taken}. Lower max_new_tokens or max_length."
-            )
-        super()._prepare_cache_for_generation(generation_config, model_kwargs, mode, batch_size, max_cache_length)
-
-    def _get_logits_processor(
-        self,
-        generation_config,
-        input_ids_seq_length=None,
-        encoder_input_ids=None,
-        logits_processor=None,
-        device=None,
-        model_kwargs=None,
-        **kwargs,
-    ):
-        start, mask = generation_config._part_a_length, (model_kwargs or {}).get("attention_mask")
-        if mask is not None and encoder_input_ids is not None and encoder_input_ids.dim() == 2:
-            rows, width = encoder_input_ids.shape
-            is_token = mask[:: mask.shape[0] // rows, -width:].bool()
-            first = encoder_input_ids.gather(-1, is_token.long().argmax(-1, keepdim=True))
-            encoder_input_ids = torch.where(is_token, encoder_input_ids, first)  # padding is no token of the source
-        if start:
-            generation_config = copy.copy(generation_config)
-            generation_config.max_length -= start
-            generation_config.min_length -= start
-            input_ids_seq_length -= start
-            encoder_input_ids = encoder_input_ids[:, :start]
-            model_kwargs = {"attention_mask": None if mask is None else mask[:, start:]}
-        never = sorted({*(self.config.mask_token_ids or []), self.config.decoder_start_token_id} - {None})
-        if never:  # before what cuts the distribution for sampling, which may leave nothing else
-            logits_processor = [*(logits_processor or []), NeverGenerated(never, device=device or "cpu")]
-        processors = super()._get_logits_processor(
-            generation_config,
-            input_ids_seq_length,
-            encoder_input_ids,
-            logits_processor=logits_processor or LogitsProcessorList(),
-            device=device,
-            model_kwargs=model_kwargs,
-            **kwargs,
-        )
-        return LogitsProcessorList([PartBOnly(processors, start)]) if start else processors
-
-    def _get_stopping_criteria(self, generation_config, stopping_criteria, **kwargs):
-        start, given = generation_config._part_a_length, list(stopping_criteria or ())
-        if start:
-            stopping_criteria = StoppingCriteriaList(PartBOnly(criterion, start) for criterion in stopping_criteria)
-        criteria = super()._get_stopping_criteria(generation_config, stopping_criteria, **kwargs)
-        for criterion in criteria:
-            if isinstance(criterion, MaxLengthCriteria) and criterion not in given:
-                # a row may be longer than the table: Part A and each piece have all of it
-                criterion.max_position_embeddings = None
-        return criteria
-
-    def _prepare_position_ids_for_generation(self, inputs_tensor, model_kwargs):
-        """Both positions of the prompt; the second one travels in `model_kwargs`."""
-        ids = model_kwargs.get("input_ids")
-        if ids is None or ids.shape[1] == 0:
-            ids = inputs_tensor
-        attention_mask = model_kwargs.get("attention_mask")
-        is_token = torch.ones(ids.shape[:2], dtype=torch.bool, device=ids.device)
-        if attention_mask is not None:
-            if attention_mask.shape[1] != ids.shape[1]:
-                raise ValueError(
-                    f"The attention mask has {attention_mask.shape[1]} columns and input_ids {ids.shape[1]}: with a cache, "
-                    "pass the whole row, or position_ids and block_position_ids of the new tokens."
-                )
-            is_token = attention_mask.bool()
-        if ids.dim() == 3:
-            ids = self.glm._recognize(ids)
-        position_ids, block_position_ids = self._derive(ids, is_token, model_kwargs.get("block_position_ids"))
-        model_kwargs["block_position_ids"] = block_position_ids
-        return position_ids
-
     def prepare_inputs_for_generation(
         self,
         input_ids,
         next_sequence_length=None,
-        past_key_values=None,
+        cache=None,
         attention_mask=None,
         inputs_embeds=None,
         is_first_iteration=False,
@@ -392,12 +543,29 @@ class GLMGenerationMixin(GenerationMixin):
         block_position_ids=None,
         **kwargs,
     ) -> dict:
-        """Continue both positions of the prompt to the row's length: the first stands still, the second counts on."""
-        length = input_ids.shape[1]
-        if inputs_embeds is not None:
+        """
+        Put Part A before a piece where the model has not read it, and continue both positions of the prompt to the row's
+        length: the first stands still, the second counts on.
+        """
+        part_a, length = _part_a.get(), input_ids.shape[1]
+        if part_a is not None:
+            length += part_a.ids.shape[1]
+            part_a = part_a.of_beams(len(input_ids))
+            attention_mask = part_a.join_mask(attention_mask, input_ids)
+            if is_first_iteration:
+                next_sequence_length = (
+                    None  # stock code takes Part B for the whole row, and a cache for the past of it
+                )
+            is_cached = is_first_iteration and cache is not None and bool(cache.get_seq_length() > 0)
+            if next_sequence_length is None and not is_cached:
+                if part_a.embeddings is not None:
+                    piece = self.get_input_embeddings()(input_ids).to(part_a.embeddings.dtype)
+                    inputs_embeds, is_first_iteration = torch.cat([part_a.embeddings, piece], dim=1), True
+                input_ids = torch.cat([part_a.ids, input_ids], dim=-1)
+        elif inputs_embeds is not None:
             length = inputs_embeds.shape[1]
             if not is_first_iteration:
-                length = int(past_key_values.get_seq_length()) + next_sequence_length
+                length = int(cache.get_seq_length()) + next_sequence_length
         has_positions = position_ids is not None and block_position_ids is not None
         if has_positions:
             new = length - block_position_ids.shape[1]
@@ -409,7 +577,7 @@ class GLMGenerationMixin(GenerationMixin):
         model_inputs = super().prepare_inputs_for_generation(
             input_ids,
             next_sequence_length=next_sequence_length,
-            past_key_values=past_key_values,
+            cache=cache,
             attention_mask=attention_mask,
             inputs_embeds=inputs_embeds,
             is_first_iteration=is_first_iteration,
@@ -424,13 +592,11 @@ class GLMGenerationMixin(GenerationMixin):
         return model_inputs
 
     @staticmethod
-    def create_masks_for_generate(
-        config, inputs_embeds, attention_mask, past_key_values, **kwargs
-    ) -> torch.Tensor | None:
+    def create_masks_for_generate(config, inputs_embeds, attention_mask, cache, **kwargs) -> torch.Tensor | None:
         """The ready mask of a decoding step, for compiled steps; the prompt's is made by the model, which knows Part A."""
         if inputs_embeds.shape[1] > 1:
             return attention_mask
-        return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
+        return create_causal_mask(config, inputs_embeds, attention_mask, cache)
 
     def init_continuous_batching(self, *args, **kwargs) -> None:
         """Refused: it would lay positions out as a plain range and read Part A from left to right."""
@@ -444,7 +610,7 @@ class GLMGenerationMixin(GenerationMixin):
         check_position_shapes(kwargs.get("position_ids"), kwargs.get("block_position_ids"))
         if kwargs.get("position_ids") is None or input_ids is None:
             return kwargs
-        for name in ("position_ids", "block_position_ids"):
+        for name in POSITIONS:
             if kwargs.get(name) is not None:
                 kwargs[name] = kwargs[name][:, : input_ids.shape[1]]
         if kwargs.get("block_position_ids") is None:
@@ -461,6 +627,47 @@ class GLMGenerationMixin(GenerationMixin):
             sop=self.config.decoder_start_token_id,
             block_position_ids=block_position_ids,
         )
+
+
+def _pad_left(prompt, kwargs):
+    """Rows that have sop, with padding behind their last token put before their first: what follows is written behind them."""
+    mask = kwargs["attention_mask"]
+    if bool(mask[:, -1].all()) or mask.shape != prompt.input_ids.shape:
+        return prompt, kwargs
+    if (cache := kwargs.get("cache")) is not None and cache.get_seq_length() > 0:
+        row = int((mask[:, -1] == 0).nonzero()[0])
+        raise ValueError(
+            f"Row {row} of the prompt is padded on the right, behind the token that is to be continued, and its beginning is in "
+            'the cache. Pad on the left (padding_side="left"), or leave the cache out.'
+        )
+    order = mask.bool().long().argsort(dim=-1, stable=True)  # (B, T)
+    moved = {
+        name: kwargs[name].gather(-1, order) for name in ("attention_mask", *POSITIONS) if kwargs.get(name) is not None
+    }
+    if (embeddings := kwargs.get("inputs_embeds")) is not None:
+        moved["inputs_embeds"] = embeddings.gather(1, order[..., None].expand_as(embeddings))
+    return prompt._replace(input_ids=prompt.input_ids.gather(-1, order)), {**kwargs, **moved}
+
+
+def _change(generation_config, kwargs, changes):
+    """Settings beside the caller's, where the caller gave them: Transformers takes a configuration or arguments."""
+    if generation_config is None:
+        return None, {**kwargs, **changes}
+    generation_config = copy.deepcopy(generation_config)
+    for name, value in changes.items():
+        setattr(generation_config, name, value)
+        if name in kwargs:
+            kwargs = {**kwargs, name: value}
+    return generation_config, kwargs
+
+
+@contextmanager
+def _before_part_b(part_a):
+    token = _part_a.set(part_a)
+    try:
+        yield
+    finally:
+        _part_a.reset(token)
 
 
 def _with_sequences(output, change):

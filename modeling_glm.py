@@ -12,6 +12,7 @@ from transformers.modeling_outputs import (
 )
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple, logging
+from transformers.utils.deprecation import deprecate_kwarg
 
 
 try:
@@ -44,6 +45,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         self.loss_type = "ForMaskedLM"
         self.post_init()
 
+    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
     @can_return_tuple
     def forward(
         self,
@@ -52,7 +54,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         position_ids: torch.LongTensor | None = None,
         block_position_ids: torch.LongTensor | None = None,
         document_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         decoder_input_ids: torch.LongTensor | None = None,
         decoder_attention_mask: torch.Tensor | None = None,
@@ -75,7 +77,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         are part of Part A; labels may count them (as -100) or not.
 
         Args:
-            input_ids, attention_mask, position_ids, block_position_ids, document_ids, past_key_values, inputs_embeds, use_cache:
+            input_ids, attention_mask, position_ids, block_position_ids, document_ids, cache, inputs_embeds, use_cache:
                 See [`GLMModel`].
             decoder_input_ids (`torch.LongTensor` of shape `(B, S)`, *optional*): Part B; all before its first `sop` is padding.
             decoder_attention_mask (`torch.Tensor` of shape `(B, S)`, *optional*): 0 on padding of Part B.
@@ -123,7 +125,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             position_ids=position_ids,
             block_position_ids=block_position_ids,
             document_ids=document_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
             **kwargs,
@@ -143,7 +145,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
@@ -296,6 +298,7 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         model._weight_conversions = []  # saving would write the released names back
         return loaded
 
+    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
     @can_return_tuple
     def forward(
         self,
@@ -303,7 +306,7 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
         block_position_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
@@ -311,7 +314,7 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
     ) -> SequenceClassifierOutputWithPast:
         r"""
         Args:
-            input_ids, attention_mask, position_ids, block_position_ids, past_key_values, inputs_embeds, use_cache:
+            input_ids, attention_mask, position_ids, block_position_ids, cache, inputs_embeds, use_cache:
                 See [`GLMModel`]. Padding may stand on either side.
             labels (`torch.Tensor` of shape `(B,)` or `(B, labels)`, *optional*):
                 Classes (`torch.long`), numbers for one label (regression), or 0/1 of shape `(B, labels)` (multi-label).
@@ -321,7 +324,7 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
             attention_mask=attention_mask,
             position_ids=position_ids,
             block_position_ids=block_position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
             **kwargs,
@@ -337,7 +340,7 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         return SequenceClassifierOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
@@ -355,6 +358,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
+    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
     @can_return_tuple
     def forward(
         self,
@@ -362,7 +366,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
         block_position_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         document_ids: torch.LongTensor | None = None,
         choice_ids: torch.LongTensor | list[list[torch.LongTensor]] | None = None,
@@ -382,7 +386,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
                 `choice_ids`, one text for each choice, as `DataCollatorForMultipleChoice` makes them: what the texts of an
                 example share at their beginning is the context, what each has beyond it the choice, see
                 [`lay_out_choices`].
-            attention_mask, position_ids, block_position_ids, past_key_values, inputs_embeds, use_cache: See [`GLMModel`].
+            attention_mask, position_ids, block_position_ids, cache, inputs_embeds, use_cache: See [`GLMModel`].
             document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
                 Where choices have a Part A of their own: tokens of different documents never see each other.
             choice_ids (`torch.LongTensor` of shape `(B, C, L)`, or nested lists of tensors):
@@ -405,11 +409,11 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         outputs = self.glm(
             input_ids=input_ids,
             attention_mask=self._mask(
-                attention_mask, block_position_ids, document_ids, choice_indices, past_key_values
+                attention_mask, block_position_ids, document_ids, choice_indices, cache
             ),
             position_ids=position_ids,
             block_position_ids=block_position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
             **kwargs,
@@ -480,7 +484,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         return stacked
 
     @classmethod
-    def _mask(cls, attention_mask, block_position_ids, document_ids, choice_indices, past_key_values):
+    def _mask(cls, attention_mask, block_position_ids, document_ids, choice_indices, cache):
         """
         The mask (B, 1, T, T) of a row whose choices do not see each other; without positions a row has one piece at most.
         Columns of a cache stand before it and are seen by all.
@@ -500,8 +504,8 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         seen = same_choice | (block_position_ids == 0)[:, None, :]
         if document_ids is not None:
             seen = seen & (document_ids[:, :, None] == document_ids[:, None, :]).to(seen.device)
-        if past_key_values is not None:
-            seen = nn.functional.pad(seen, (past_key_values.get_seq_length(), 0), value=True)
+        if cache is not None:
+            seen = nn.functional.pad(seen, (cache.get_seq_length(), 0), value=True)
         if attention_mask is not None:
             seen = seen & attention_mask.to(seen.device).bool()[:, None, :]
         return seen[:, None]

@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
+from transformers.utils.deprecation import deprecate_kwarg
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -54,15 +55,15 @@ class GLMAttention(nn.Module):
         self.dense.is_output_projection = True
         self.output_dropout = nn.Dropout(config.output_dropout_prob)
 
-    def forward(self, hidden_states, attention_mask, past_key_values=None, **kwargs) -> tuple:
+    def forward(self, hidden_states, attention_mask, cache=None, **kwargs) -> tuple:
         """Attend with `hidden_states` (B, T, hidden_size)."""
         shape = hidden_states.shape[:-1]
         query, key, value = (
             part.view(*shape, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
             for part in self.query_key_value(hidden_states).chunk(3, dim=-1)
         )
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
+        if cache is not None:
+            key, value = cache.update(key, value, self.layer_idx)
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
         output, weights = attend(
             self,
@@ -103,9 +104,9 @@ class GLMLayer(GradientCheckpointingLayer):
         self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
         self.mlp = GLMMLP(config)
 
-    def forward(self, hidden_states, attention_mask, past_key_values=None, **kwargs) -> torch.Tensor:
+    def forward(self, hidden_states, attention_mask, cache=None, **kwargs) -> torch.Tensor:
         """Transform `hidden_states` (B, T, hidden_size)."""
-        attended, _ = self.attention(self.input_layernorm(hidden_states), attention_mask, past_key_values, **kwargs)
+        attended, _ = self.attention(self.input_layernorm(hidden_states), attention_mask, cache, **kwargs)
         hidden_states = hidden_states + attended
         return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
 
@@ -126,7 +127,7 @@ class GLMTransformer(nn.Module):
         self.final_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
 
     def forward(
-        self, inputs_embeds, position_ids, block_position_ids, attention_mask, past_key_values=None, **kwargs
+        self, inputs_embeds, position_ids, block_position_ids, attention_mask, cache=None, **kwargs
     ) -> torch.Tensor:
         """Run `inputs_embeds` (B, T, hidden_size) with its two positions (B, T) through the layers."""
         hidden_states = inputs_embeds + self.position_embeddings(position_ids)
@@ -134,7 +135,7 @@ class GLMTransformer(nn.Module):
             hidden_states = hidden_states + self.block_position_embeddings(block_position_ids)
         hidden_states = self.embedding_dropout(hidden_states)
         for layer in self.layers[: self.config.num_layers]:  # assisted decoding leaves early by this number
-            hidden_states = layer(hidden_states, attention_mask, past_key_values=past_key_values, **kwargs)
+            hidden_states = layer(hidden_states, attention_mask, cache=cache, **kwargs)
         return self.final_layernorm(hidden_states)
 
 
@@ -146,7 +147,6 @@ class GLMPreTrainedModel(PreTrainedModel):
     base_model_prefix = "glm"
     supports_gradient_checkpointing = True
     _no_split_modules = ["GLMLayer"]
-    _skip_keys_device_placement = ["past_key_values"]
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_flash_attn = False
@@ -243,6 +243,7 @@ class GLMModel(GLMPreTrainedModel):
         """Replace the word embeddings."""
         self.word_embeddings = value
 
+    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
     @merge_with_config_defaults
     @capture_outputs
     def forward(
@@ -252,7 +253,7 @@ class GLMModel(GLMPreTrainedModel):
         position_ids: torch.LongTensor | None = None,
         block_position_ids: torch.LongTensor | None = None,
         document_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
@@ -271,10 +272,10 @@ class GLMModel(GLMPreTrainedModel):
                 0 in Part A; 1, 2, 3, ... in each piece. Derived if omitted.
             document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
                 For packed rows: which document a token belongs to, each one a run of tokens. Documents never see each other.
-            past_key_values (`Cache`, *optional*):
+            cache (`Cache`, *optional*):
                 Keys and values of the tokens before these, seen by all of them. Derived positions count on from there.
             inputs_embeds (`torch.FloatTensor` of shape `(B, T, hidden_size)`, *optional*): in place of `input_ids`.
-            use_cache (`bool`, *optional*): whether to return `past_key_values`. Packed rows have none.
+            use_cache (`bool`, *optional*): whether to return `cache`. Packed rows have none.
 
         Raises:
             `ValueError`: neither or both of `input_ids` and `inputs_embeds`; stacked positions; ids or positions outside their
@@ -284,21 +285,21 @@ class GLMModel(GLMPreTrainedModel):
             raise ValueError("Pass exactly one of input_ids and inputs_embeds.")
         check_position_shapes(position_ids, block_position_ids)
         _check_mask_shape(attention_mask)
-        _check_cache(past_key_values, attention_mask, (inputs_embeds if input_ids is None else input_ids).shape[1])
+        _check_cache(cache, attention_mask, (inputs_embeds if input_ids is None else input_ids).shape[1])
         if inputs_embeds is None:
             check_range(input_ids, self.word_embeddings.weight.shape[0], "input_ids", "vocabulary (vocab_size)")
             inputs_embeds = self.word_embeddings(input_ids)
         if document_ids is not None:
-            self._check_packed(position_ids, block_position_ids, past_key_values)
-        elif self._may_be_packed(attention_mask, position_ids, block_position_ids, past_key_values):
+            self._check_packed(position_ids, block_position_ids, cache)
+        elif self._may_be_packed(attention_mask, position_ids, block_position_ids, cache):
             ids = self._recognize(inputs_embeds) if input_ids is None else input_ids
             block_position_ids, document_ids = derive_documents(ids, position_ids, self.config.decoder_start_token_id)
-        elif use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
+        elif use_cache and cache is None:
+            cache = DynamicCache(config=self.config)
         if position_ids is None or block_position_ids is None:
             _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
             derived = self._derive_positions(
-                input_ids, inputs_embeds, attention_mask, block_position_ids, past_key_values
+                input_ids, inputs_embeds, attention_mask, block_position_ids, cache
             )
             position_ids = derived[0] if position_ids is None else position_ids
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
@@ -312,16 +313,16 @@ class GLMModel(GLMPreTrainedModel):
             inputs_embeds,
             position_ids,
             block_position_ids,
-            self._mask(inputs_embeds, attention_mask, block_position_ids, document_ids, past_key_values),
-            past_key_values,
+            self._mask(inputs_embeds, attention_mask, block_position_ids, document_ids, cache),
+            cache,
             **kwargs,
         )
-        return BaseModelOutputWithPast(last_hidden_state=hidden_states, past_key_values=past_key_values)
+        return BaseModelOutputWithPast(last_hidden_state=hidden_states, cache=cache)
 
-    def _derive_positions(self, input_ids, inputs_embeds, attention_mask, block_position_ids, past_key_values):
+    def _derive_positions(self, input_ids, inputs_embeds, attention_mask, block_position_ids, cache):
         """Positions of rows that come without."""
         length = inputs_embeds.shape[1]
-        if length == 1 and past_key_values is not None and past_key_values.get_seq_length() > 0:
+        if length == 1 and cache is not None and cache.get_seq_length() > 0:
             raise ValueError(
                 "A token that follows a cache does not show its positions: pass position_ids and block_position_ids."
             )
@@ -337,8 +338,8 @@ class GLMModel(GLMPreTrainedModel):
             sop=self.config.decoder_start_token_id,
             block_position_ids=block_position_ids,
         )
-        if past_key_values is not None:
-            before = past_key_values.get_seq_length()
+        if cache is not None:
+            before = cache.get_seq_length()
             if attention_mask is not None and attention_mask.dim() == 2:
                 before = attention_mask[:, :-length].sum(-1, keepdim=True).long()
             position_ids = position_ids + before
@@ -353,7 +354,7 @@ class GLMModel(GLMPreTrainedModel):
             input_ids = input_ids.masked_fill((inputs_embeds == embedding).all(-1), token_id)
         return input_ids
 
-    def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, past_key_values):
+    def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, cache):
         """
         Part A sees all of Part A; Part B sees Part A and its own past (paper, Figure 2d).
 
@@ -369,12 +370,12 @@ class GLMModel(GLMPreTrainedModel):
         if document_ids is not None:
             return self._packed_mask(inputs_embeds, attention_mask, in_part_a, document_ids)
         part_a = torch.where(in_part_a, 0, -1)
-        if past_key_values is not None:
+        if cache is not None:
             # create_causal_mask reads it by the key's place in the cache; a lone new token sees all that is there
-            part_a = None if part_a.shape[1] == 1 else self._at_cache_places(part_a, past_key_values)
+            part_a = None if part_a.shape[1] == 1 else self._at_cache_places(part_a, cache)
         # no position_ids here: create_causal_mask takes any step but +1 for the start of another packed sequence
         mask = create_causal_mask(
-            self.config, inputs_embeds, attention_mask, past_key_values, block_sequence_ids=part_a
+            self.config, inputs_embeds, attention_mask, cache, block_sequence_ids=part_a
         )
         return _additive(mask, inputs_embeds)
 
@@ -415,30 +416,30 @@ class GLMModel(GLMPreTrainedModel):
         )
 
     @staticmethod
-    def _at_cache_places(part_a, past_key_values):
+    def _at_cache_places(part_a, cache):
         length = part_a.shape[1]
-        kv_length, kv_offset = past_key_values.get_mask_sizes(length, 0)
-        places = torch.arange(length, device=part_a.device) + past_key_values.get_query_offset(0)
+        kv_length, kv_offset = cache.get_mask_sizes(length, 0)
+        places = torch.arange(length, device=part_a.device) + cache.get_query_offset(0)
         return part_a.new_full((part_a.shape[0], kv_length + kv_offset), -1).index_copy(1, places, part_a)
 
     @staticmethod
-    def _may_be_packed(attention_mask, position_ids, block_position_ids, past_key_values):
+    def _may_be_packed(attention_mask, position_ids, block_position_ids, cache):
         """Several sequences in a row without padding, told apart by the first positions alone, as Transformers passes them."""
         if position_ids is None or block_position_ids is not None or attention_mask is not None:
             return False
-        if past_key_values is not None or torch.compiler.is_compiling():
+        if cache is not None or torch.compiler.is_compiling():
             return False
         return bool((position_ids[:, 1:] == 0).any())
 
     @staticmethod
-    def _check_packed(position_ids, block_position_ids, past_key_values):
+    def _check_packed(position_ids, block_position_ids, cache):
         if position_ids is None or block_position_ids is None:
             raise ValueError(
                 "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
             )
-        if past_key_values is not None:
+        if cache is not None:
             raise ValueError(
-                "Packed rows (document_ids) take no past_key_values: pass each document as a row of its own."
+                "Packed rows (document_ids) take no cache: pass each document as a row of its own."
             )
 
 
@@ -464,17 +465,17 @@ def _check_positions_fit(position_ids, block_position_ids, inputs_embeds):
             )
 
 
-def _check_cache(past_key_values, attention_mask, length):
-    if isinstance(past_key_values, EncoderDecoderCache):
+def _check_cache(cache, attention_mask, length):
+    if isinstance(cache, EncoderDecoderCache):
         raise ValueError(
-            "past_key_values is the cache of an encoder and a decoder, GLM is one Transformer. For PEFT's prefix tuning take "
+            "The cache is that of an encoder and a decoder, GLM is one Transformer. For PEFT's prefix tuning take "
             'task_type="CAUSAL_LM"; batches and scripts stay as they are.'
         )
-    if not isinstance(past_key_values, DynamicCache) or attention_mask is None or attention_mask.dim() != 2:
+    if not isinstance(cache, DynamicCache) or attention_mask is None or attention_mask.dim() != 2:
         return
-    if attention_mask.shape[1] < past_key_values.get_seq_length() + length:
+    if attention_mask.shape[1] < cache.get_seq_length() + length:
         raise ValueError(
-            f"attention_mask has {attention_mask.shape[1]} columns, the cache {past_key_values.get_seq_length()} and the row "
+            f"attention_mask has {attention_mask.shape[1]} columns, the cache {cache.get_seq_length()} and the row "
             f"{length}. Give a mask of both, the cache's columns first."
         )
 

@@ -182,8 +182,8 @@ def test_a_cache_of_the_first_piece_is_carried_on_to_the_second():
     )
     row = torch.cat([first.sequences, torch.tensor([[SOP]])], dim=1)
     expected = MODEL.generate(row, max_new_tokens=4)
-    assert first.past_key_values.get_seq_length() == row.shape[1] - 2
-    carried = MODEL.generate(row, max_new_tokens=4, past_key_values=first.past_key_values)
+    assert first.cache.get_seq_length() == row.shape[1] - 2
+    carried = MODEL.generate(row, max_new_tokens=4, cache=first.cache)
     assert carried.tolist() == expected.tolist()
 
 

@@ -85,7 +85,7 @@ def test_attentions_and_states_are_those_of_the_uncached_forward_pass(form):
             torch.testing.assert_close(states, full.hidden_states[layer][:, query], rtol=1e-4, atol=1e-4)
         expected = full.logits[:, width + step - 1]
         torch.testing.assert_close(output.logits[step], expected, rtol=1e-4, atol=1e-4)
-    assert output.past_key_values.get_seq_length() == padding + width + 2
+    assert output.cache.get_seq_length() == padding + width + 2
 
 
 def test_generation_under_inference_mode_is_the_same():

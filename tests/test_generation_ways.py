@@ -56,7 +56,7 @@ def test_a_quantized_cache_writes_what_a_loop_by_hand_writes_with_one(form):
     inputs = FORMS["with sop"]
     mask, cache = inputs["attention_mask"], QuantizedCache("quanto", MODEL.config, **how)
     place = torch.tensor([[blanks_of(part_a)[0]] for part_a in PART_AS])
-    logits, written = MODEL(**inputs, past_key_values=cache).logits[:, -1], []
+    logits, written = MODEL(**inputs, cache=cache).logits[:, -1], []
     for step in range(2, 8):
         logits[:, NEVER + [EOP, EOS]] = -torch.inf
         written.append(logits.argmax(-1, keepdim=True))
@@ -66,7 +66,7 @@ def test_a_quantized_cache_writes_what_a_loop_by_hand_writes_with_one(form):
             attention_mask=mask,
             position_ids=place,
             block_position_ids=torch.full_like(place, step),
-            past_key_values=cache,
+            cache=cache,
         ).logits[:, -1]
     output = MODEL.generate(
         **FORMS[form],
@@ -226,7 +226,7 @@ def test_a_static_cache_of_the_caller_serves_two_prompts():
     cache = StaticCache(config=MODEL.config, max_cache_len=32)
     for rows in (PART_AS, PART_AS[::-1]):
         cache.reset()
-        output = MODEL.generate(**prompts(rows), max_new_tokens=6, past_key_values=cache)
+        output = MODEL.generate(**prompts(rows), max_new_tokens=6, cache=cache)
         assert cut(output) == cut(MODEL.generate(**prompts(rows), max_new_tokens=6))
 
 

@@ -149,7 +149,7 @@ def test_the_cache_continues_as_the_recorded_memory_did(family, converted):
     for name in names:
         inputs, expected = case_tensors(tensors, name)
         call = in_our_words(inputs, memory)
-        output = model(**call, past_key_values=cache, use_cache=True, output_hidden_states=True)
+        output = model(**call, cache=cache, use_cache=True, output_hidden_states=True)
         check_logits(output.logits, expected, tensors["cols"])
         length = call["input_ids"].shape[1]
         memory += length

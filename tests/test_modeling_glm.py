@@ -278,8 +278,8 @@ def test_a_row_can_be_read_in_steps_with_either_cache(length):
             for start, end in [(0, 6), *((place, min(place + length, 11)) for place in range(6, 11, length))]:
                 step = {name: value[:, start:end] for name, value in inputs.items()}
                 step["attention_mask"] = inputs["attention_mask"][:, :end]
-                output = model(**step, past_key_values=cache, use_cache=True)
-                cache = output.past_key_values
+                output = model(**step, cache=cache, use_cache=True)
+                cache = output.cache
                 logits.append(output.logits)
             same(torch.cat(logits, dim=1), whole)
 

@@ -418,15 +418,15 @@ def test_an_encoder_s_virtual_tokens_are_refused(tiny_model):
     from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
     with pytest.raises(ValueError, match='task_type="CAUSAL_LM"'):
-        tiny_model(torch.tensor([[CLS, MASK]]), past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()))
+        tiny_model(torch.tensor([[CLS, MASK]]), cache=EncoderDecoderCache(DynamicCache(), DynamicCache()))
     with pytest.raises(ValueError, match="GLM is one Transformer"):
         tiny_model(torch.tensor([[CLS, MASK]]), decoder_inputs_embeds=torch.zeros(1, 2, 32))
 
 
 def test_a_mask_that_forgets_the_cache_is_refused(tiny_model):
-    cache = tiny_model(torch.tensor([[CLS, 5]]), use_cache=True).past_key_values
+    cache = tiny_model(torch.tensor([[CLS, 5]]), use_cache=True).cache
     with pytest.raises(ValueError, match="attention_mask has 2 columns, the cache 2 and the row 2"):
-        tiny_model(torch.tensor([[6, 7]]), attention_mask=torch.ones(1, 2), past_key_values=cache)
+        tiny_model(torch.tensor([[6, 7]]), attention_mask=torch.ones(1, 2), cache=cache)
 
 
 SENTENCES = ["Ada Lovelace wrote the first program", "Grace Hopper found a moth", "Is a blank a hole in the text"] * 8

@@ -66,12 +66,12 @@ def test_positions_count_on_from_a_cache():
     model, row = MODELS["sdpa"], torch.tensor([[PAD, CLS, 11, 12, MASK, 14]])
     mask = (row != PAD).long()
     with torch.no_grad():
-        cache = model(row[:, :3], attention_mask=mask[:, :3], use_cache=True).past_key_values
-        derived = model(row[:, 3:], attention_mask=mask, past_key_values=copy.deepcopy(cache)).logits
+        cache = model(row[:, :3], attention_mask=mask[:, :3], use_cache=True).cache
+        derived = model(row[:, 3:], attention_mask=mask, cache=copy.deepcopy(cache)).logits
         given = model(
             row[:, 3:],
             attention_mask=mask,
-            past_key_values=cache,
+            cache=cache,
             position_ids=torch.tensor([[2, 3, 4]]),
             block_position_ids=torch.zeros(1, 3, dtype=torch.long),
         ).logits

@@ -166,7 +166,7 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     output = model.generate(
         input_ids=rows,  # by name: PEFT's models take no other way
         attention_mask=mask,
-        past_key_values=cache,
+        cache=cache,
         return_dict_in_generate=True,
         output_logits=True,
         # padding that is never generated can be told from a piece, which a stop string leaves without an end
@@ -188,7 +188,7 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     # beams change places, so only a plain cache holds the rows that were returned; assisted decoding reads its whole
     # prompt again, beside a cache too
     is_carried = getattr(output, "beam_indices", None) is None and not _is_assisted(config, generate_kwargs)
-    carried = output.past_key_values if is_carried else None
+    carried = output.cache if is_carried else None
     if carried is not None and carried.get_seq_length() != output.sequences.shape[1] - 1:
         carried = None  # it holds virtual tokens, which PEFT puts before a prompt without a cache only
     return Round(

@@ -66,7 +66,7 @@ def _adjust(adjust, model, args, kwargs):
     if not _is_glm(model):
         return adjust(*args, **kwargs)
     (peft_config,), inputs = args, kwargs["kwargs"]
-    count, cache = peft_config.num_virtual_tokens, inputs.get("past_key_values")
+    count, cache = peft_config.num_virtual_tokens, inputs.get("cache")
     _check(count, model.base_model.config.max_sequence_length, inputs)
     position_ids = inputs.pop("position_ids", None)
     adjust(*args, **kwargs)
