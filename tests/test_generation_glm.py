@@ -104,6 +104,49 @@ def test_padding_may_stand_between_part_a_and_sop(side):
     assert cut(output[:, inputs["input_ids"].shape[1] :]) == [naive(part_a, 4) for part_a in PART_AS]
 
 
+@pytest.mark.parametrize(
+    "how", [{}, {"use_cache": False}, {"num_beams": 3}, {"cache_implementation": "static"}], ids=str
+)
+@pytest.mark.parametrize("place", ["right", "middle", "both"])
+def test_padding_may_stand_behind_sop_and_within_a_row(how, place):
+    rows = [[*part_a, SOP, 41] for part_a in PART_AS]
+    width = max(map(len, rows)) + 2
+    padded_rows, masks = [], []
+    for row in rows:
+        before = {"right": 0, "middle": 2, "both": 1}[place]  # tokens of Part A, or pads, before the first pad
+        head, pads = (row[:before], [PAD] * (width - len(row)))
+        padded_rows.append(
+            {"right": row + pads, "middle": head + pads + row[before:], "both": [PAD, *row, *pads[1:]]}[place]
+        )
+        masks.append([int(token != PAD) for token in padded_rows[-1]])
+    output = MODEL.generate(torch.tensor(padded_rows), attention_mask=torch.tensor(masks), max_new_tokens=4, **how)
+    alone = [MODEL.generate(torch.tensor([row]), max_new_tokens=4, **how)[:, len(row) :] for row in rows]
+    assert cut(output[:, width:]) == [row for one in alone for row in cut(one)]
+    derived = MODEL.generate(torch.tensor(padded_rows), max_new_tokens=4, **how)  # padding told by its id
+    assert derived.tolist() == output.tolist()
+
+
+def test_embeddings_and_positions_of_the_caller_move_with_the_padding():
+    rows = [[*part_a, SOP] for part_a in PART_AS[:2]]
+    laid_out = [naive_row(part_a, [(blanks_of(part_a)[0], [])], SOP) for part_a in PART_AS[:2]]
+    inputs = prompts(rows, "right", 1)
+    positions = {
+        "position_ids": padded([row[1] for row in laid_out], "right", 1),
+        "block_position_ids": padded([row[2] for row in laid_out], "right", 1),
+    }
+    expected = MODEL.generate(**prompts(rows), max_new_tokens=4)[:, -4:]
+    assert MODEL.generate(**inputs, **positions, max_new_tokens=4)[:, -4:].tolist() == expected.tolist()
+    inputs["inputs_embeds"] = MODEL.get_input_embeddings()(inputs.pop("input_ids"))
+    assert MODEL.generate(**inputs, max_new_tokens=4).tolist() == expected.tolist()
+
+
+def test_padding_behind_sop_beside_a_cache_is_refused():
+    inputs = prompts([[*part_a, SOP] for part_a in PART_AS], "right")
+    cache = MODEL(inputs["input_ids"][:, :-1], use_cache=True).cache
+    with pytest.raises(ValueError, match="Row 0 of the prompt is padded on the right, .* leave the cache out"):
+        MODEL.generate(**inputs, cache=cache)
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_text_without_a_blank_is_continued_at_its_end(side):
     texts = [[CLS, 11, 12, EOS], [CLS, 21, 22, 23, 24, EOS], [CLS, 31]]

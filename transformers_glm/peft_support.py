@@ -2,8 +2,9 @@
 """What PEFT is told of GLM: the layers that are adapted by default, and where virtual tokens stand."""
 
 from functools import partial
+from inspect import unwrap
 
-from wrapt import BoundFunctionWrapper, wrap_function_wrapper
+from wrapt import BoundFunctionWrapper, ObjectProxy, wrap_function_wrapper
 
 
 MODEL_TYPE = "glm_infilling"
@@ -30,13 +31,49 @@ def support_virtual_tokens(peft_model) -> None:
         return  # a reload of this package
     wrap_function_wrapper(peft_model, "PeftModel._adjust_prompt_learning_kwargs", _adjust)
     wrap_function_wrapper(peft_model, "PeftModel._setup_prompt_encoder", _set_up_one_transformer)
+    causal = dict(vars(peft_model.PeftModelForCausalLM))
+    if _says_past_key_values(causal["prepare_inputs_for_generation"]):
+        causal["prepare_inputs_for_generation"] = partial(_prepare_with_cache, causal["prepare_inputs_for_generation"])
+        name = "PeftModelForSequenceClassification._prefix_tuning_forward"
+        wrap_function_wrapper(peft_model, name, _classify_with_cache)
     for name in ("forward", "generate", "prepare_inputs_for_generation"):
-        as_causal = vars(peft_model.PeftModelForCausalLM)[name]
-        wrap_function_wrapper(peft_model, f"PeftModelForSeq2SeqLM.{name}", partial(_call_as_causal, as_causal))
+        for kind in ("PeftModelForCausalLM", "PeftModelForSeq2SeqLM"):
+            wrap_function_wrapper(peft_model, f"{kind}.{name}", partial(_call_as_causal, causal[name]))
 
 
 def _is_glm(model):
     return model.base_model.config.model_type == MODEL_TYPE
+
+
+def _says_past_key_values(function) -> bool:
+    """
+    Whether PEFT calls the cache by the name that Transformers gave up in 5.24. PEFT 0.21 does: it finds no cache in any model's
+    inputs and puts virtual tokens before each new token.
+    """
+    return "past_key_values" in unwrap(function).__code__.co_consts
+
+
+class _NamesCachePastKeyValues(ObjectProxy):
+    """A PEFT model whose base model prepares its inputs with the name that PEFT looks for."""
+
+    def base_model_prepare_inputs_for_generation(self, *args, **kwargs):
+        inputs = self.__wrapped__.base_model_prepare_inputs_for_generation(*args, **kwargs)
+        inputs["past_key_values"] = inputs.pop("cache", None)
+        return inputs
+
+
+def _prepare_with_cache(prepare, model, *args, **kwargs):
+    inputs = prepare(_NamesCachePastKeyValues(model), *args, **kwargs)
+    if (cache := inputs.pop("past_key_values")) is not None:
+        inputs["cache"] = cache
+    return inputs
+
+
+def _classify_with_cache(classify, model, args, kwargs):
+    if not _is_glm(model):
+        return classify(*args, **kwargs)
+    rows = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
+    return model.base_model(**kwargs, cache=model.get_prompt(len(rows)))
 
 
 def _set_up_one_transformer(set_up, model, args, kwargs):
@@ -66,7 +103,7 @@ def _adjust(adjust, model, args, kwargs):
     if not _is_glm(model):
         return adjust(*args, **kwargs)
     (peft_config,), inputs = args, kwargs["kwargs"]
-    count, cache = peft_config.num_virtual_tokens, inputs.get("cache")
+    count, cache = peft_config.num_virtual_tokens, inputs.get("cache", inputs.get("past_key_values"))
     _check(count, model.base_model.config.max_sequence_length, inputs)
     position_ids = inputs.pop("position_ids", None)
     adjust(*args, **kwargs)
