@@ -13,6 +13,9 @@ from transformers import CompileConfig, GenerationConfig, QuantizedCache, Static
 from transformers.utils import is_optimum_quanto_available
 
 
+pytestmark = pytest.mark.core
+
+
 RECIPE = """
 from transformers import GenerationMixin
 

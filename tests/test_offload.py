@@ -12,6 +12,9 @@ import transformers_glm  # noqa: F401  registers GLM
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMForSequenceClassification, GLMModel
 
 
+pytestmark = pytest.mark.core
+
+
 TEXTS = ["Ada [MASK] the first program.", "It was [MASK] and never [MASK]!"]
 NOTHING = 1000  # bytes: not even a norm fits
 all_on_disk = pytest.mark.skipif(

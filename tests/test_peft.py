@@ -32,6 +32,9 @@ from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMF
 from transformers_glm import DataCollatorForBlankInfilling, fill_blanks
 
 
+pytestmark = pytest.mark.core
+
+
 ROOT = Path(__file__).parents[1]
 BATCH = {
     "input_ids": torch.tensor([[PAD, CLS, 11, MASK, 14, EOS, SOP, 15], [CLS, 21, MASK, 24, 25, SOP, 26, 27]]),
@@ -234,7 +237,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(use_reentrant):
     for checkpointing in (False, True):
         model = adapt(make_model(), LoraConfig(task_type="SEQ_2_SEQ_LM", target_modules="all-linear")).train()
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+            model.activation_checkpointing_enable({"use_reentrant": use_reentrant})
             model.enable_input_require_grads()
         model(**BATCH, labels=LABELS).loss.backward()
         gradients.append({name: p.grad for name, p in model.named_parameters() if p.requires_grad})
@@ -393,7 +396,7 @@ def losses_of(trainer):
 def test_the_trainer_lowers_the_loss(checkpointing, tmp_path, tokenizer, text_model):
     model = get_peft_model(text_model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
     rows = [{"input_ids": tokenizer(sentence)["input_ids"]} for sentence in SENTENCES]
-    settings = arguments(tmp_path, TrainingArguments, gradient_checkpointing=checkpointing)
+    settings = arguments(tmp_path, TrainingArguments, activation_checkpointing=checkpointing)
     trainer = Trainer(model, settings, DataCollatorForBlankInfilling(tokenizer, {"token": 0.5, "document": 0.5}), rows)
     trainer.train()
     losses = losses_of(trainer)
