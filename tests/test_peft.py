@@ -9,9 +9,12 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import peft
 import pytest
 import torch
+import transformers
 from conftest import CLS, EOP, EOS, MASK, PAD, SOP, make_config, make_model
+from packaging.version import Version
 from peft import (
     AdaLoraConfig,
     IA3Config,
@@ -26,6 +29,7 @@ from peft.utils import constants
 from peft.utils.hotswap import hotswap_adapter
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 from transformers import pipeline as make_pipeline
+from transformers.integrations.peft import MIN_PEFT_VERSION
 
 import transformers_glm  # noqa: F401 (tells PEFT of GLM)
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMForSequenceClassification, GLMModel
@@ -354,6 +358,10 @@ def test_an_adapter_is_swapped_in_the_place_of_another(tmp_path):
     same(logits_of(models[0]), logits_of(models[1]))
 
 
+@pytest.mark.skipif(
+    Version(peft.__version__) < Version(MIN_PEFT_VERSION),
+    reason=f"Transformers {transformers.__version__} takes adapters by itself from PEFT {MIN_PEFT_VERSION} on",
+)
 def test_transformers_own_integration(tmp_path):
     model = make_model()
     model.add_adapter(LoraConfig(), adapter_name="first")
