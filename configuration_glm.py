@@ -11,7 +11,7 @@ from transformers.configuration_utils import PreTrainedConfig
 # fields of the released checkpoints' config.json that mean nothing here, each with its reason
 DROPPED_FIELDS = {
     "attention_scale": "a guard against fp16 overflow that changes no result: the softmax runs in fp32",
-    "checkpoint_activations": "gradient checkpointing is asked of the model: gradient_checkpointing_enable()",
+    "checkpoint_activations": "activation checkpointing is asked of the model: activation_checkpointing_enable()",
     "checkpoint_num_layers": "as checkpoint_activations",
     "output_predict": "the class says whether there is a head",
     "parallel_output": "a model-parallel training detail",

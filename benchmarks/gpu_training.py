@@ -168,7 +168,7 @@ def train_checkpointed(settings: dict, args: Namespace, device: torch.device, wa
     )
     with device:
         model = GLMForConditionalGeneration(config).train()
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     batch = DataCollatorForBlankInfilling(tokenizer, settings["mixture"])(whole_rows(rows, length))
     batch = {key: tensor.to(device) for key, tensor in batch.items()}
     step = step_of(model, device)

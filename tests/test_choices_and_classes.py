@@ -22,6 +22,9 @@ from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from tokenization_glm import GLMTokenizer
 
 
+pytestmark = pytest.mark.core
+
+
 WORDS = ["apple", "tree", "river", "stone", "cloud", "bread", "light", "music"]
 
 

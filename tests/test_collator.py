@@ -21,6 +21,9 @@ from tokenization_glm import GLMTokenizer
 from transformers_glm.collator import DataCollatorForBlankInfilling
 
 
+pytestmark = pytest.mark.core
+
+
 KEYS = {"input_ids", "attention_mask", "position_ids", "block_position_ids", "labels"}
 WORDS = [
     "[PAD]",

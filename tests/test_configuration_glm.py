@@ -4,10 +4,14 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 from conftest import EOP, EOS, GMASK, MASK, PAD, SMASK, SOP, make_config
 from transformers import PreTrainedConfig
 
 from configuration_glm import DROPPED_FIELDS, GLMConfig
+
+
+pytestmark = pytest.mark.core
 
 
 ROOT = Path(__file__).parents[1]

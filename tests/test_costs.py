@@ -34,7 +34,7 @@ def inputs():
 def trained(checkpointing=False, **settings):
     model = make_model(**SIZES, **settings).train()
     if checkpointing:
-        model.gradient_checkpointing_enable()
+        model.activation_checkpointing_enable()
     return model
 
 

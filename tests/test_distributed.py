@@ -204,7 +204,7 @@ def test_a_killed_process_loses_nothing(folder, flags):
 
 @pytest.mark.slow
 def test_fsdp_learns_what_one_process_learns(folder, one_process):
-    flags = ["--fsdp", "--fsdp_config", ROOT / "configs" / "fsdp2.json", "--gradient_checkpointing"]
+    flags = ["--fsdp", "--fsdp_config", ROOT / "configs" / "fsdp2.json", "--activation_checkpointing"]
     two = Run(folder, "fsdp", *batch_of("4", *EPOCHS, *flags), processes=2).finish()
     check_equal(two, one_process)
     assert one_process.sharded() == [0] and min(two.sharded()) > 0

@@ -17,6 +17,9 @@ from transformers_glm.seq2seq_tasks import generation_settings
 from transformers_glm.templates import Template
 
 
+pytestmark = pytest.mark.core
+
+
 ROOT = Path(__file__).parents[1]
 SIZES = '{"hidden_size": 32, "num_layers": 2, "num_attention_heads": 2, "max_sequence_length": 48}'
 WORDS = ["one", "two", "three", "four", "five", "six"]

@@ -2,7 +2,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from generation_glm import REFUSED
+
+
+pytestmark = pytest.mark.core
 
 
 HERE = Path(__file__).parent

@@ -10,6 +10,9 @@ from naive_glm import naive_fill, naive_logits, naive_row
 from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList
 
 
+pytestmark = pytest.mark.core
+
+
 def naive(part_a, steps, pieces=(), blank=None, ends=(EOP, EOS)):
     blank = blanks_of(part_a)[0] if blank is None else blank
     return naive_fill(MODEL.state_dict(), 4, part_a, list(pieces), blank, sop=SOP, ends=ends, never=NEVER, steps=steps)

@@ -10,6 +10,9 @@ from generation_rows import MODEL, MODELS, PART_AS, cut, naive_scores, prompts, 
 from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer, TextStreamer
 
 
+pytestmark = pytest.mark.core
+
+
 FORMS = ["part A", "with sop", "text"]
 
 

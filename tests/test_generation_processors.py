@@ -9,6 +9,9 @@ from transformers import LogitsProcessor, LogitsProcessorList, WatermarkingConfi
 from transformers.generation import logits_process as stock
 
 
+pytestmark = pytest.mark.core
+
+
 ENDS = torch.tensor([EOP, EOS])
 STEPS = 5
 # arguments of generate, and the processor of a row's Part A that they stand for

@@ -10,6 +10,9 @@ from naive_glm import naive_row
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
 
+pytestmark = pytest.mark.core
+
+
 def embedded(inputs):
     """Embeddings in the place of the tokens."""
     return {

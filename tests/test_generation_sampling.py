@@ -9,6 +9,9 @@ from transformers import LogitsProcessorList
 from transformers.generation import logits_process as stock
 
 
+pytestmark = pytest.mark.core
+
+
 STEPS = 5
 WARPERS = {
     "as it is": ({"top_k": 0}, []),

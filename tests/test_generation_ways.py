@@ -2,6 +2,7 @@
 """The ways generate may go, caches, compiled steps, assistants, recipes of the caller: all write the same, or are refused."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from drawn_rows import blanks_of
 from generation_rows import MODEL, NEVER, PART_AS, cut, prompts, with_sop
 from torch._dynamo.utils import counters
 from transformers import CompileConfig, GenerationConfig, QuantizedCache, StaticCache
-from transformers.utils import is_optimum_quanto_available
+
+
+pytestmark = pytest.mark.core
 
 
 RECIPE = """
@@ -49,9 +52,21 @@ def test_an_offloaded_cache_changes_nothing(name):
     assert model.generate(**inputs, max_new_tokens=6, cache_implementation=name).tolist() == expected.tolist()
 
 
-@pytest.mark.skipif(not is_optimum_quanto_available(), reason="the cache is quantized by optimum-quanto")
+@pytest.fixture
+def quanto(monkeypatch):
+    """optimum-quanto without its C++ extension, which takes a minute to build in each new environment."""
+    extensions = pytest.importorskip(
+        "optimum.quanto.library.extensions", reason="the cache is quantized by optimum-quanto"
+    )
+
+    def unpack(packed, bits):
+        return torch.cat([packed >> shift & 2**bits - 1 for shift in range(0, 8, bits)])
+
+    monkeypatch.setattr(type(extensions.get_extension("quanto_cpp")), "lib", SimpleNamespace(unpack=unpack))
+
+
 @pytest.mark.parametrize("form", ["part A", "with sop"])
-def test_a_quantized_cache_writes_what_a_loop_by_hand_writes_with_one(form):
+def test_a_quantized_cache_writes_what_a_loop_by_hand_writes_with_one(form, quanto):
     how = {"residual_length": 2, "q_group_size": 8, "axis_key": 0, "axis_value": 0}
     inputs = FORMS["with sop"]
     mask, cache = inputs["attention_mask"], QuantizedCache("quanto", MODEL.config, **how)

@@ -28,7 +28,10 @@ GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "open"
 FAMILIES = ["bert", "gpt2", "chinese", "roberta"]
 LOGITS, LOSS, GRADIENT = 1e-4, 1e-5, 1e-4
 
-pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded outputs (../shared/golden) are not here")
+pytestmark = [
+    pytest.mark.core,
+    pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded outputs (../shared/golden) are not here"),
+]
 
 
 @pytest.fixture(scope="module")

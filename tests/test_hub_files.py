@@ -13,6 +13,9 @@ import pytest
 import torch
 
 
+pytestmark = pytest.mark.core
+
+
 ROOT = Path(__file__).parents[1]
 HUB_FILES = sorted(path.name for path in ROOT.glob("*.py"))
 NAMES = {name.removesuffix(".py") for name in HUB_FILES}

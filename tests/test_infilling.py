@@ -10,6 +10,9 @@ from transformers import GenerationConfig
 from transformers_glm.infilling import FilledText, fill_blanks, splice
 
 
+pytestmark = pytest.mark.core
+
+
 TEXT = "Ada [MASK] the first [MASK]."
 WORDS = ["Ada", "wrote", "the log book", "[MASK]", "[sMASK]", "机器", "it was never built!"]
 texts_with_blanks = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(

@@ -25,6 +25,9 @@ from naive_glm import naive_fill, naive_logits, naive_row
 from transformers_glm.lm_eval_adapter import GLMHarness
 
 
+pytestmark = pytest.mark.core
+
+
 ROOT = Path(__file__).parents[1]
 LAMBADA = ROOT.parent / "shared" / "data" / "lm_eval" / "lambada_test.jsonl"
 CONTEXTS = [

@@ -7,10 +7,14 @@ from drawn_rows import batches, packed_batch, packed_row, padded, padded_batch, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_glm import naive_logits, naive_mask, naive_row
+from processor import error_of_compiled_flex_attention
 from tiny_models import FIGURE_2, HEADS, LABELS, MODELS, WEIGHTS, each_implementation, same
 from transformers import StaticCache
 
 from modeling_glm import GLMForMultipleChoice
+
+
+pytestmark = pytest.mark.core
 
 
 def assert_logits_are_the_papers(model, examples, inputs):
@@ -144,21 +148,30 @@ def test_full_batches_need_no_attention_mask(implementation):
 FLEX_EXAMPLES = [FIGURE_2, naive_row([CLS, 21, SMASK, EOS], [(2, [22])], SOP)]
 
 
+@pytest.fixture
+def flex_written_out():
+    """Flex attention as PyTorch writes it out: no compiled kernel, and right on every processor."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
 @torch.no_grad()  # on CPUs flex attention has no backward pass
 def check_flex_attention():
     for side in ("left", "right"):
-        assert_logits_are_the_papers(MODELS["flex_attention"], FLEX_EXAMPLES, padded_batch(FLEX_EXAMPLES, side))
+        assert_logits_are_the_papers(MODELS["flex_attention"], FLEX_EXAMPLES, padded_batch(FLEX_EXAMPLES, side, 5))
     packed = [packed_row(FLEX_EXAMPLES), FIGURE_2 + ([1] * 11,)]
     assert_logits_are_the_papers(MODELS["flex_attention"], packed, packed_batch(packed))
 
 
-def test_flex_attention_is_the_papers():
-    with torch.compiler.set_stance("force_eager"):
-        check_flex_attention()
+def test_flex_attention_is_the_papers(flex_written_out):
+    check_flex_attention()
 
 
 @pytest.mark.slow
 def test_compiled_flex_attention_is_the_papers():
+    error = error_of_compiled_flex_attention()
+    if error > 1e-3:
+        pytest.skip(f"PyTorch's compiled flex attention and its sdpa differ by {error} on this processor")
     check_flex_attention()
 
 
@@ -422,7 +435,7 @@ def test_compiled_forward_and_training_step_are_the_same():
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa", "flex_attention"])
 @torch.no_grad()
-def test_a_ready_mask_may_be_boolean_or_of_0_and_1_in_any_type(implementation):
+def test_a_ready_mask_may_be_boolean_or_of_0_and_1_in_any_type(implementation, flex_written_out):
     model = make_model(attn_implementation=implementation)
     row = torch.tensor([[CLS, 11, MASK, 12, EOS, SOP, 13, 14]])
     seen = torch.ones(8, 8).tril().bool()
@@ -433,7 +446,7 @@ def test_a_ready_mask_may_be_boolean_or_of_0_and_1_in_any_type(implementation):
 
 
 @torch.no_grad()
-def test_choices_do_not_see_each_other_under_any_attention():
+def test_choices_do_not_see_each_other_under_any_attention(flex_written_out):
     torch.manual_seed(0)
     head = GLMForMultipleChoice(make_config()).eval()
     row = {

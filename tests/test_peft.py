@@ -9,9 +9,12 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import peft
 import pytest
 import torch
+import transformers
 from conftest import CLS, EOP, EOS, MASK, PAD, SOP, make_config, make_model
+from packaging.version import Version
 from peft import (
     AdaLoraConfig,
     IA3Config,
@@ -26,10 +29,14 @@ from peft.utils import constants
 from peft.utils.hotswap import hotswap_adapter
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 from transformers import pipeline as make_pipeline
+from transformers.integrations.peft import MIN_PEFT_VERSION
 
 import transformers_glm  # noqa: F401 (tells PEFT of GLM)
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMForSequenceClassification, GLMModel
 from transformers_glm import DataCollatorForBlankInfilling, fill_blanks
+
+
+pytestmark = pytest.mark.core
 
 
 ROOT = Path(__file__).parents[1]
@@ -234,7 +241,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(use_reentrant):
     for checkpointing in (False, True):
         model = adapt(make_model(), LoraConfig(task_type="SEQ_2_SEQ_LM", target_modules="all-linear")).train()
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+            model.activation_checkpointing_enable({"use_reentrant": use_reentrant})
             model.enable_input_require_grads()
         model(**BATCH, labels=LABELS).loss.backward()
         gradients.append({name: p.grad for name, p in model.named_parameters() if p.requires_grad})
@@ -351,6 +358,10 @@ def test_an_adapter_is_swapped_in_the_place_of_another(tmp_path):
     same(logits_of(models[0]), logits_of(models[1]))
 
 
+@pytest.mark.skipif(
+    Version(peft.__version__) < Version(MIN_PEFT_VERSION),
+    reason=f"Transformers {transformers.__version__} takes adapters by itself from PEFT {MIN_PEFT_VERSION} on",
+)
 def test_transformers_own_integration(tmp_path):
     model = make_model()
     model.add_adapter(LoraConfig(), adapter_name="first")
@@ -393,7 +404,7 @@ def losses_of(trainer):
 def test_the_trainer_lowers_the_loss(checkpointing, tmp_path, tokenizer, text_model):
     model = get_peft_model(text_model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
     rows = [{"input_ids": tokenizer(sentence)["input_ids"]} for sentence in SENTENCES]
-    settings = arguments(tmp_path, TrainingArguments, gradient_checkpointing=checkpointing)
+    settings = arguments(tmp_path, TrainingArguments, activation_checkpointing=checkpointing)
     trainer = Trainer(model, settings, DataCollatorForBlankInfilling(tokenizer, {"token": 0.5, "document": 0.5}), rows)
     trainer.train()
     losses = losses_of(trainer)

@@ -20,6 +20,9 @@ from modeling_glm import GLMForMultipleChoice, GLMForSequenceClassification, GLM
 from transformers_glm import DataCollatorForBlankInfilling, fill_blanks
 
 
+pytestmark = pytest.mark.core
+
+
 VOCABULARY, HEADS, VIRTUAL = 99, 4, 3
 IN_THE_ROW = {
     "prompt tuning": lambda task: PromptTuningConfig(task_type=task, num_virtual_tokens=VIRTUAL),
@@ -187,7 +190,7 @@ def test_gradient_checkpointing_gives_the_prompt_the_same_gradients(use_reentran
     for checkpointing in (False, True):
         model = adapted("P-tuning").train()
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+            model.activation_checkpointing_enable({"use_reentrant": use_reentrant})
         model(**batch_of(EXAMPLES, "left")).loss.backward()
         gradients.append([parameter.grad for parameter in model.prompt_encoder.parameters()])
     for gradient, expected in zip(*gradients, strict=True):

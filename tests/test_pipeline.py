@@ -10,6 +10,9 @@ from transformers_glm.infilling import fill_blanks
 from transformers_glm.pipeline import BlankInfillingPipeline
 
 
+pytestmark = pytest.mark.core
+
+
 TEXTS = ["Ada [MASK] the first [MASK].", "Grace found [sMASK]", "x [MASK] y [MASK] z [gMASK]"]
 
 

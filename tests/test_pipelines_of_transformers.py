@@ -11,6 +11,9 @@ import transformers_glm  # noqa: F401  registers GLM
 from modeling_glm import GLMForSequenceClassification
 
 
+pytestmark = pytest.mark.core
+
+
 @pytest.fixture
 def generator(text_model, tokenizer, tmp_path):
     text_model.save_pretrained(tmp_path / "generator")

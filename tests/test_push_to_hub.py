@@ -25,6 +25,9 @@ from transformers_glm.hub import HUB_MODULES, About, add_code, auto_map, make_re
 from transformers_glm.hub_adapters import make_adapter_repository
 
 
+pytestmark = pytest.mark.core
+
+
 ROOT = Path(__file__).parents[1]
 CODE = sorted(path.name for path in ROOT.glob("*.py"))
 FILES = ["README.md", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]

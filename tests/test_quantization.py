@@ -153,7 +153,7 @@ def test_adapters_learn_on_quantized_layers(tmp_path, config, near, checkpointin
     rows = [{"input_ids": tokenizer(sentence)["input_ids"]} for sentence in SENTENCES]
     settings = TrainingArguments(
         tmp_path, max_steps=30, per_device_train_batch_size=12, learning_rate=0.02, logging_steps=10, report_to="none",
-        use_cpu=True, disable_tqdm=True, save_strategy="no", lr_scheduler_type="constant", gradient_checkpointing=checkpointing,
+        use_cpu=True, disable_tqdm=True, save_strategy="no", lr_scheduler_type="constant", activation_checkpointing=checkpointing,
     )  # fmt: skip
     trainer = Trainer(model, settings, DataCollatorForBlankInfilling(tokenizer, {"token": 0.5, "document": 0.5}), rows)
     trainer.train()

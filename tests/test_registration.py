@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 
+pytestmark = pytest.mark.core
+
+
 ROOT = Path(__file__).parents[1]
 CHECK = """
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMultipleChoice

@@ -39,7 +39,20 @@ def test_the_library_stays_small():
 
 
 @pytest.mark.parametrize(
-    "target", ["test", "test-matrix", "check", "style", "demo", "bench", "clean", "install", "help"]
+    "target",
+    [
+        "test",
+        "test-matrix",
+        "test-lowest",
+        "test-newest",
+        "check",
+        "style",
+        "demo",
+        "bench",
+        "clean",
+        "install",
+        "help",
+    ],
 )
 def test_make_knows_its_targets(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -51,10 +64,20 @@ def test_make_help_names_every_target_it_has():
         assert target in ("help", "install") or f'"make {target} ' in makefile
 
 
-def test_ci_runs_the_tests_of_the_readme():
+def test_ci_runs_every_row_of_the_matrix():
+    rows = re.search(r"^test-matrix: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and line[0] != "#"]
-    assert commands[-1].startswith("make test ")
-    assert not any(word in line for line in commands for word in ("pip", "curl", "apt"))
+    assert [command.split()[2] for command in commands if command.startswith("time make ")] == rows
+    assert len(rows) == 3 and not any(word in line for line in commands for word in ("pip", "curl", "apt"))
+
+
+def test_the_documented_ranges_are_the_required_ones():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    required = dict(re.findall(r"^([\w-]+)(>=\S+)$", setup["options"]["install_requires"], re.MULTILINE))
+    table = (ROOT / "docs" / "versions.md").read_text().split("\n\n")[2]
+    documented = dict(re.findall(r"^\| ([\w-]+) \| (>=\S+) \|", table, re.MULTILINE))
+    assert documented == {"Python": setup["options"]["python_requires"], **required}
 
 
 def test_the_lower_end_of_each_requirement_is_what_the_matrix_installs():

@@ -16,6 +16,9 @@ from transformers_glm.collator import DataCollatorForBlankInfilling
 from transformers_glm.row_generators import RowGenerators
 
 
+pytestmark = pytest.mark.core
+
+
 def draws(generators, rows):
     return [generator.random() for generator in generators.of_batch(rows)]
 

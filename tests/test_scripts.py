@@ -3,6 +3,7 @@ import importlib.util
 import json
 import logging
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -333,10 +334,19 @@ def test_every_script_is_tried_with_bad_input():
 
 
 @pytest.mark.parametrize("name", BAD_COMMANDS)
-def test_a_script_ends_with_what_is_wrong_and_without_a_traceback(name, tmp_path):
-    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *BAD_COMMANDS[name]]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+def test_a_script_ends_with_what_is_wrong_and_without_a_traceback(name, tmp_path, monkeypatch):
+    path = ROOT / "scripts" / f"{name}.py"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path), *BAD_COMMANDS[name]])
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(SystemExit) as end:  # Python prints its text alone and ends with 1
+        runpy.run_path(str(path), run_name="__main__")
+    assert end.value.code.startswith("error: ") and "nowhere" in end.value.code
+
+
+def test_the_command_line_ends_with_what_is_wrong_and_without_a_traceback(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "plan_run.py"), *BAD_COMMANDS["plan_run"]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "\nerror: " in f"\n{done.stderr}" and "nowhere" in done.stderr
     assert "Traceback" not in done.stderr

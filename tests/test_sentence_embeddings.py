@@ -11,6 +11,9 @@ import transformers_glm  # noqa: F401  registers GLM
 from transformers_glm.hub import make_repository
 
 
+pytestmark = pytest.mark.core
+
+
 sentence_transformers = pytest.importorskip("sentence_transformers", reason="pip install sentence-transformers")
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer  # noqa: E402
 from sentence_transformers import SentenceTransformerTrainingArguments as Arguments  # noqa: E402

@@ -84,7 +84,7 @@ VARIANTS = {
     ),
     "padded, longer table": (
         {"append_mask": "[MASK]", "padding_side": "left"},
-        ["--max_source_length", "100", "--pad_to_max_length", "--gradient_checkpointing"],
+        ["--max_source_length", "100", "--pad_to_max_length", "--activation_checkpointing"],
     ),
 }
 

@@ -17,6 +17,9 @@ from tokenization_glm import (
 )
 
 
+pytestmark = pytest.mark.core
+
+
 def words(tokenizer, encoded):
     """Tokens of each row, as text."""
     rows = encoded["input_ids"]

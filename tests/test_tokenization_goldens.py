@@ -17,6 +17,9 @@ from tokenization_glm import (
 )
 
 
+pytestmark = pytest.mark.core
+
+
 PRINTED = (
     "RoBERTa's tokens are spelled as in its vocabulary; the original reads [CLS], <|endoftext|> and [SEP] for them"
 )

@@ -11,6 +11,9 @@ from naive_glm import naive_logits, naive_row
 from tiny_models import HEADS, MODELS, WEIGHTS, same
 
 
+pytestmark = pytest.mark.core
+
+
 PART_A = [[CLS, 11, MASK, 14, EOS], [CLS, 21, 22, SMASK, 24, 25, EOS]]
 TARGETS = [[15, 16, EOP], [26, EOP]]
 

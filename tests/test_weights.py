@@ -15,6 +15,9 @@ from tiny_models import FIGURE_2, LABELS, WEIGHTS, same
 from modeling_glm import GLMForConditionalGeneration, GLMModel
 
 
+pytestmark = pytest.mark.core
+
+
 def standard_deviations(model):
     """Of each kind of parameter, over all layers."""
     kinds = {}
