@@ -27,9 +27,41 @@ from transformers.utils.deprecation import deprecate_kwarg
 
 
 try:
-    from .blank_infilling_glm import check_position_shapes, derive_positions, find_blanks
+    from .blank_infilling_glm import find_blanks
+    from .prompts_glm import (
+        POSITIONS,
+        Prompt,
+        begin_piece,
+        check_cache,
+        check_one_kind,
+        count_new_tokens,
+        find_sop,
+        hide_end_of_text,
+        is_rest,
+        lay_out_prompt,
+        pad_left,
+        refuse,
+        settle_positions,
+        tell_padding,
+    )
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import check_position_shapes, derive_positions, find_blanks
+    from blank_infilling_glm import find_blanks
+    from prompts_glm import (
+        POSITIONS,
+        Prompt,
+        begin_piece,
+        check_cache,
+        check_one_kind,
+        count_new_tokens,
+        find_sop,
+        hide_end_of_text,
+        is_rest,
+        lay_out_prompt,
+        pad_left,
+        refuse,
+        settle_positions,
+        tell_padding,
+    )
 
 
 logger = logging.get_logger(__name__)
@@ -79,22 +111,6 @@ def find_changed_hooks(hooks=HOOKS) -> str | None:
 CHANGED_HOOKS = find_changed_hooks()
 
 
-# arguments that would be silently wrong, and why
-REFUSED = {
-    "prefill_chunk_size": "the first chunk of Part A could not see the later ones. Leave it out: GLM reads its prompt in "
-    "one step.",
-    "token_healing": "it reads the prompt again as text, without mask tokens and sop. Cut the last token off yourself.",
-    "guidance_scale": "the prompt without its condition has no blank to write into. Leave it out.",
-    "negative_prompt_ids": "they belong to guidance_scale, which GLM does not take. Leave them out.",
-    "encoder_outputs": "GLM has no encoder. Pass input_ids, and cache to read Part A only once.",
-    "document_ids": "packed rows are for training. Generate from one document a row, padded on either side.",
-    "decoder_start_token_id": "a piece begins with sop, config.decoder_start_token_id. Leave it out; decoder_input_ids "
-    "begin a piece with tokens of your own.",
-    "assistant_tokenizer": "mask tokens and sop are lost between two tokenizers. Take an assistant that shares the "
-    "tokenizer.",
-}
-
-
 # settings of stock processors that look back at the row's beginning: their neutral value, and the processor
 LOOKING_BACK = {
     "repetition_penalty": (1.0, RepetitionPenaltyLogitsProcessor),
@@ -106,22 +122,8 @@ LOOKING_AT_PART_A = {
     "encoder_repetition_penalty": (1.0, EncoderRepetitionPenaltyLogitsProcessor),
     "encoder_no_repeat_ngram_size": (0, EncoderNoRepeatNGramLogitsProcessor),
 }
-POSITIONS = ("position_ids", "block_position_ids")
-NEW_TOKENS = 20  # what Transformers generates where no length is given
 # searches of Transformers itself that read what prepare_inputs_for_generation gives them
 PLAIN_SEARCHES = ("greedy_search", "sample", "beam_search", "beam_sample")
-
-
-class Prompt(NamedTuple):
-    """
-    What `generate` was given: ids (B, T), whether they only stand for embeddings, all settings in force, and the configuration
-    of the caller.
-    """
-
-    input_ids: torch.Tensor
-    embedded: bool
-    settings: GenerationConfig
-    generation_config: GenerationConfig | None
 
 
 class PartA(NamedTuple):
@@ -223,7 +225,7 @@ class GLMGenerationMixin(GenerationMixin):
             `torch.LongTensor` or [`~transformers.utils.ModelOutput`]: as in Transformers.
 
         Raises:
-            `ValueError`: a batch of different kinds of prompts; stacked positions; an argument of `REFUSED`; a cache of less
+            `ValueError`: a batch of different kinds of prompts; stacked positions; an argument of `prompts_glm.REFUSED`; a cache of less
             than Part A; more new tokens than the table of block positions has.
             `RuntimeError`: this release of Transformers has changed a hook that `generate` relies on.
         """
@@ -233,29 +235,31 @@ class GLMGenerationMixin(GenerationMixin):
                 f"on: {CHANGED_HOOKS}. It could write other text without a word. Install transformers=={WRITTEN_FOR}.*, or a "
                 "later transformers-glm (and push a Hub repository with code again with that one)."
             )
-        self._refuse(generation_config, kwargs)
+        settings = self._merge_settings(generation_config, kwargs)
+        refuse(self.config, settings, kwargs)
         given = kwargs.pop("input_ids", None)
         given = given if inputs is None else inputs
         input_ids = self._recognize_embeddings(kwargs) if given is None else given
         if input_ids is None:
             return super().generate(None, generation_config, **kwargs)
-        prompt = Prompt(input_ids, given is None, self._merge_settings(generation_config, kwargs), generation_config)
-        kwargs = self._settle_positions(input_ids, kwargs)
-        if self.config.decoder_start_token_id is None or self._is_rest(input_ids, kwargs):
+        prompt = Prompt(input_ids, given is None, settings, generation_config)
+        kwargs = settle_positions(self.config, input_ids, kwargs)
+        if self.config.decoder_start_token_id is None or is_rest(input_ids, kwargs):
             return self._generate_row(prompt, kwargs)
-        has_sop, has_blank = self._has_sop(input_ids, kwargs), self._has_blank(input_ids)
-        self._check_one_kind(has_sop, has_blank)
+        has_sop = find_sop(self.config, input_ids, kwargs.get("block_position_ids"))
+        has_blank = self._has_blank(input_ids)
+        check_one_kind(has_sop, has_blank)
         is_piece = bool(has_blank.all()) and not bool(has_sop.any())
         if kwargs.get("decoder_input_ids") is not None and not is_piece:
             raise ValueError(
                 "decoder_input_ids begin the piece of a blank: beside them every row of the prompt is a Part A without sop, "
                 f"with one of the mask tokens (ids {self.config.mask_token_ids}) where the piece belongs."
             )
-        self._check_cache(input_ids, kwargs.get("cache"), has_sop, is_piece)
+        check_cache(self.config, input_ids, kwargs.get("cache"), has_sop, is_piece)
         if kwargs.get("attention_mask") is None:
-            kwargs["attention_mask"] = self._tell_padding(input_ids, prompt.settings)
+            kwargs["attention_mask"] = tell_padding(self.config, input_ids, prompt.settings)
         if bool(has_sop.all()):
-            return self._generate_row(*_pad_left(prompt, kwargs))
+            return self._generate_row(*pad_left(prompt, kwargs))
         if is_piece:
             return self._generate_piece(prompt, kwargs)
         if given is None:
@@ -278,15 +282,15 @@ class GLMGenerationMixin(GenerationMixin):
         streamers know Part B only, and `prepare_inputs_for_generation` puts Part A before it.
         """
         part_a = prompt.input_ids
-        begun, is_token = self._begin_piece(part_a, kwargs)
+        begun, is_token = begin_piece(self.config, part_a, kwargs)
         padding = kwargs["attention_mask"]
         row, kwargs = self._append(part_a, begun, is_token, kwargs)
         mode = prompt.settings.get_generation_mode(kwargs.get("assistant_model"))
         if kwargs.get("custom_generate") is not None or mode not in PLAIN_SEARCHES:
             return self._cut_piece(prompt._replace(input_ids=row, embedded=False), part_a.shape[1], kwargs)
         embeddings = kwargs.pop("inputs_embeds", None)
-        kwargs = self._lay_out(row, kwargs)
-        new_tokens = self._count_new_tokens(begun.shape[1], prompt.settings, kwargs)
+        kwargs = lay_out_prompt(self.config, row, kwargs)
+        new_tokens = count_new_tokens(self.config, begun.shape[1], prompt.settings, kwargs)
         changes = self._add_processors(prompt, part_a, padding, kwargs)
         if prompt.settings.cache_implementation is not None:  # a static one has room for Part A
             changes["max_cache_len"] = max(prompt.settings.max_cache_len or 0, row.shape[1] + new_tokens)
@@ -324,8 +328,8 @@ class GLMGenerationMixin(GenerationMixin):
     def _generate_row(self, prompt, kwargs, uncounted=0, source=slice(None)):
         """A row, continued as a causal model's; the lengths that the caller gave leave out `uncounted` tokens of it."""
         input_ids, settings, mask = prompt.input_ids, prompt.settings, kwargs.get("attention_mask")
-        kwargs = self._lay_out(input_ids, kwargs)
-        new_tokens = self._count_new_tokens(input_ids.shape[1] - uncounted, settings, kwargs)
+        kwargs = lay_out_prompt(self.config, input_ids, kwargs)
+        new_tokens = count_new_tokens(self.config, input_ids.shape[1] - uncounted, settings, kwargs)
         if mask is not None:
             mask = mask[:, -input_ids.shape[1] :][:, source]
         changes = self._add_processors(prompt, input_ids[:, source], mask, kwargs)
@@ -348,7 +352,7 @@ class GLMGenerationMixin(GenerationMixin):
         if not self.config.mask_token_ids:
             raise ValueError("config.mask_token_ids is not set: give it the tokenizer's mask_token_ids.")
         input_ids, length = prompt.input_ids, prompt.input_ids.shape[1]
-        kwargs["attention_mask"] = self._hide_end_of_text(input_ids, kwargs["attention_mask"])
+        kwargs["attention_mask"] = hide_end_of_text(input_ids, kwargs["attention_mask"], prompt.settings.eos_token_id)
         if kwargs.get("streamer") is not None:
             kwargs["streamer"] = PromptCut(kwargs["streamer"], slice(length))
         for name in POSITIONS:
@@ -385,47 +389,6 @@ class GLMGenerationMixin(GenerationMixin):
         kwargs["logits_processor"] = LogitsProcessorList(processors)
         return changes
 
-    def _count_new_tokens(self, counted, settings, kwargs):
-        """How many tokens are asked for, all within the table of block positions."""
-        limit, taken = self.config.max_sequence_length, int(kwargs["block_position_ids"][:, -1].max())
-        room = limit - taken + 1  # the last token is not read again
-        new = settings.max_new_tokens
-        if new is None:
-            new = min(NEW_TOKENS, room) if settings.max_length is None else settings.max_length - counted
-        if new > room:
-            raise ValueError(
-                f"{new} new tokens were asked for, but a piece has {limit} block positions (max_sequence_length), and the "
-                f"prompt takes {taken}. Lower max_new_tokens or max_length."
-            )
-        return new
-
-    def _lay_out(self, input_ids, kwargs):
-        """Both positions of the prompt, where the caller gave none."""
-        if kwargs.get("position_ids") is not None:
-            return kwargs
-        mask = kwargs.get("attention_mask")
-        if mask is not None and mask.shape[1] != input_ids.shape[1]:
-            raise ValueError(
-                f"The attention mask has {mask.shape[1]} columns and input_ids {input_ids.shape[1]}: with a cache, "
-                "pass the whole row, or position_ids and block_position_ids of the new tokens."
-            )
-        is_token = torch.ones_like(input_ids).bool() if mask is None else mask.bool()
-        positions = self._derive(input_ids, is_token, kwargs.get("block_position_ids"))
-        return {**kwargs, "position_ids": positions[0], "block_position_ids": positions[1]}
-
-    def _refuse(self, generation_config, kwargs):
-        given = self.generation_config.to_dict()
-        if generation_config is not None:
-            given |= {name: value for name, value in generation_config.to_dict().items() if value is not None}
-        given |= kwargs
-        neutral = {"guidance_scale": 1, "decoder_start_token_id": self.config.decoder_start_token_id}
-        for name, reason in REFUSED.items():
-            value = given.get(name)
-            if value is None or value is False or (name in neutral and value == neutral[name]):
-                continue
-            shown = f"{name}={value}" if isinstance(value, (int, float)) else name
-            raise ValueError(f"{shown}: {reason}")
-
     def _recognize_embeddings(self, kwargs):
         """Tokens in the place of embeddings: sop and the mask tokens, padding for all others."""
         if kwargs.get("inputs_embeds") is None:
@@ -434,72 +397,6 @@ class GLMGenerationMixin(GenerationMixin):
         if kwargs.get("attention_mask") is None:
             kwargs["attention_mask"] = torch.ones_like(recognized)
         return recognized.masked_fill(recognized < 0, self.config.pad_token_id or 0)
-
-    @staticmethod
-    def _is_rest(input_ids, kwargs):
-        """New tokens alone, the rest of a row whose beginning is in the cache; its mask is that of the whole row."""
-        mask, cache = kwargs.get("attention_mask"), kwargs.get("cache")
-        return cache is not None and mask is not None and mask.shape[1] > input_ids.shape[1]
-
-    def _tell_padding(self, input_ids, settings):
-        """The mask of a prompt that comes without, by the rule of Transformers: padding is told by its id unless that ends texts."""
-        ends = settings.eos_token_id
-        meaning = {self.config.decoder_start_token_id, *([ends] if isinstance(ends, int) else ends or [])}
-        if settings.pad_token_id is None or settings.pad_token_id in meaning:
-            return torch.ones_like(input_ids)
-        return input_ids.ne(settings.pad_token_id).long()
-
-    def _has_sop(self, input_ids, kwargs):
-        has_sop = (input_ids == self.config.decoder_start_token_id).any(-1)
-        if (block_position_ids := kwargs.get("block_position_ids")) is not None:
-            has_sop = has_sop | (block_position_ids > 0).any(-1)
-        return has_sop
-
-    def _check_cache(self, input_ids, cache, has_sop, is_piece):
-        """A cache holds all of Part A or nothing."""
-        seen = 0 if cache is None else int(cache.get_seq_length())
-        length = input_ids.shape[1]
-        if bool(has_sop.any()):
-            length = int((input_ids == self.config.decoder_start_token_id).long().argmax(-1).max())
-        if seen and (seen < length or not (is_piece or bool(has_sop.any()))):
-            raise ValueError(
-                f"The cache holds {seen} token(s) and Part A has {length}, its blank included: all of Part A sees each other, so "
-                "a cache holds all of it, or none. Pass the cache of the whole Part A, or leave cache out."
-            )
-
-    def _begin_piece(self, input_ids, kwargs):
-        """What stands in Part B before it is generated, sop or `decoder_input_ids`, and which columns are no padding."""
-        sop = input_ids.new_full((input_ids.shape[0], 1), self.config.decoder_start_token_id)
-        begun, mask = kwargs.pop("decoder_input_ids", None), kwargs.pop("decoder_attention_mask", None)
-        if begun is None:
-            return sop, torch.ones_like(sop)
-        if begun.dim() != 2 or begun.shape[0] != input_ids.shape[0]:
-            raise ValueError(
-                f"decoder_input_ids have shape {tuple(begun.shape)}; they are (batch, tokens), and the prompt has "
-                f"{input_ids.shape[0]} row(s)."
-            )
-        mask = torch.ones_like(begun) if mask is None else mask.to(begun.dtype)
-        is_sop = begun == self.config.decoder_start_token_id
-        if not bool(is_sop.any()):
-            begun, mask = torch.cat([sop, begun], dim=-1), torch.cat([torch.ones_like(sop), mask], dim=-1)
-            is_sop = begun == self.config.decoder_start_token_id
-        if not bool((is_sop.sum(-1) == 1).all()):
-            row = int((is_sop.sum(-1) != 1).nonzero()[0])
-            raise ValueError(
-                f"Row {row} of decoder_input_ids has {int(is_sop[row].sum())} sop (id {self.config.decoder_start_token_id}). "
-                "Begin one piece in every row, or in none: then sop is put before them."
-            )
-        mask = mask * (is_sop.cumsum(-1) > 0)
-        return begun, mask
-
-    def _hide_end_of_text(self, input_ids, attention_mask):
-        """Mask the token that ends each text: what follows it would stand after the end."""
-        place = torch.arange(input_ids.shape[1], device=input_ids.device)
-        is_last = place == torch.where(attention_mask.bool(), place, -1).amax(-1, keepdim=True)
-        ends = self.generation_config.eos_token_id
-        ends = torch.tensor([ends] if isinstance(ends, int) else ends or [], dtype=torch.long, device=input_ids.device)
-        is_end = is_last & torch.isin(input_ids, ends) & (attention_mask.sum(-1, keepdim=True) > 1)
-        return attention_mask.masked_fill(is_end, 0)
 
     def _append(self, input_ids, columns, is_token, kwargs):
         """Put `columns` after every row; padding may stand between, positions are counted without it."""
@@ -515,21 +412,6 @@ class GLMGenerationMixin(GenerationMixin):
             kwargs["position_ids"] = torch.cat([positions, of_blank], dim=-1)
             kwargs["block_position_ids"] = torch.cat([kwargs["block_position_ids"], is_token.cumsum(-1)], dim=-1)
         return extended, kwargs
-
-    @staticmethod
-    def _check_one_kind(has_sop, has_blank):
-        if bool(has_sop.all()):
-            return
-        if bool(has_sop.any()):
-            raise ValueError(
-                f"Row {int((~has_sop).nonzero()[0])} of the prompt has no sop and row {int(has_sop.nonzero()[0])} has one. "
-                "Generate from rows of one kind: all with sop, or Part A alone in all."
-            )
-        if bool(has_blank.any()) and not bool(has_blank.all()):
-            raise ValueError(
-                f"Row {int((~has_blank).nonzero()[0])} of the prompt has no blank and row {int(has_blank.nonzero()[0])} has "
-                "one. Put a mask token into every row, or generate from the two kinds separately."
-            )
 
     def prepare_inputs_for_generation(
         self,
@@ -553,9 +435,8 @@ class GLMGenerationMixin(GenerationMixin):
             part_a = part_a.of_beams(len(input_ids))
             attention_mask = part_a.join_mask(attention_mask, input_ids)
             if is_first_iteration:
-                next_sequence_length = (
-                    None  # stock code takes Part B for the whole row, and a cache for the past of it
-                )
+                # stock code takes Part B for the whole row, and a cache for its past
+                next_sequence_length = None
             is_cached = is_first_iteration and cache is not None and bool(cache.get_seq_length() > 0)
             if next_sequence_length is None and not is_cached:
                 if part_a.embeddings is not None:
@@ -604,49 +485,6 @@ class GLMGenerationMixin(GenerationMixin):
             "GLM cannot generate with continuous batching: it places tokens by one position and reads the prompt from left "
             "to right. Use generate() on padded batches."
         )
-
-    def _settle_positions(self, input_ids, kwargs):
-        """Positions that the caller gave: those of the prompt's columns only (old callers pass more), and both of them."""
-        check_position_shapes(kwargs.get("position_ids"), kwargs.get("block_position_ids"))
-        if kwargs.get("position_ids") is None or input_ids is None:
-            return kwargs
-        for name in POSITIONS:
-            if kwargs.get(name) is not None:
-                kwargs[name] = kwargs[name][:, : input_ids.shape[1]]
-        if kwargs.get("block_position_ids") is None:
-            mask = kwargs.get("attention_mask")
-            is_token = torch.ones_like(input_ids).bool() if mask is None else mask[:, -input_ids.shape[1] :].bool()
-            kwargs["block_position_ids"] = self._derive(input_ids, is_token, None)[1]
-        return kwargs
-
-    def _derive(self, input_ids, is_token, block_position_ids):
-        return derive_positions(
-            input_ids,
-            is_token,
-            mask_token_ids=self.config.mask_token_ids,
-            sop=self.config.decoder_start_token_id,
-            block_position_ids=block_position_ids,
-        )
-
-
-def _pad_left(prompt, kwargs):
-    """Rows that have sop, with padding behind their last token put before their first: what follows is written behind them."""
-    mask = kwargs["attention_mask"]
-    if bool(mask[:, -1].all()) or mask.shape != prompt.input_ids.shape:
-        return prompt, kwargs
-    if (cache := kwargs.get("cache")) is not None and cache.get_seq_length() > 0:
-        row = int((mask[:, -1] == 0).nonzero()[0])
-        raise ValueError(
-            f"Row {row} of the prompt is padded on the right, behind the token that is to be continued, and its beginning is in "
-            'the cache. Pad on the left (padding_side="left"), or leave the cache out.'
-        )
-    order = mask.bool().long().argsort(dim=-1, stable=True)  # (B, T)
-    moved = {
-        name: kwargs[name].gather(-1, order) for name in ("attention_mask", *POSITIONS) if kwargs.get(name) is not None
-    }
-    if (embeddings := kwargs.get("inputs_embeds")) is not None:
-        moved["inputs_embeds"] = embeddings.gather(1, order[..., None].expand_as(embeddings))
-    return prompt._replace(input_ids=prompt.input_ids.gather(-1, order)), {**kwargs, **moved}
 
 
 def _change(generation_config, kwargs, changes):

@@ -408,9 +408,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         choice_ids, choice_indices = self._stack(choice_ids, rows), self._stack(choice_indices, rows)
         outputs = self.glm(
             input_ids=input_ids,
-            attention_mask=self._mask(
-                attention_mask, block_position_ids, document_ids, choice_indices, cache
-            ),
+            attention_mask=self._mask(attention_mask, block_position_ids, document_ids, choice_indices, cache),
             position_ids=position_ids,
             block_position_ids=block_position_ids,
             cache=cache,

@@ -298,9 +298,7 @@ class GLMModel(GLMPreTrainedModel):
             cache = DynamicCache(config=self.config)
         if position_ids is None or block_position_ids is None:
             _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
-            derived = self._derive_positions(
-                input_ids, inputs_embeds, attention_mask, block_position_ids, cache
-            )
+            derived = self._derive_positions(input_ids, inputs_embeds, attention_mask, block_position_ids, cache)
             position_ids = derived[0] if position_ids is None else position_ids
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
         _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
@@ -374,9 +372,7 @@ class GLMModel(GLMPreTrainedModel):
             # create_causal_mask reads it by the key's place in the cache; a lone new token sees all that is there
             part_a = None if part_a.shape[1] == 1 else self._at_cache_places(part_a, cache)
         # no position_ids here: create_causal_mask takes any step but +1 for the start of another packed sequence
-        mask = create_causal_mask(
-            self.config, inputs_embeds, attention_mask, cache, block_sequence_ids=part_a
-        )
+        mask = create_causal_mask(self.config, inputs_embeds, attention_mask, cache, block_sequence_ids=part_a)
         return _additive(mask, inputs_embeds)
 
     def _packed_mask(self, inputs_embeds, attention_mask, in_part_a, document_ids):
@@ -438,9 +434,7 @@ class GLMModel(GLMPreTrainedModel):
                 "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
             )
         if cache is not None:
-            raise ValueError(
-                "Packed rows (document_ids) take no cache: pass each document as a row of its own."
-            )
+            raise ValueError("Packed rows (document_ids) take no cache: pass each document as a row of its own.")
 
 
 def _additive(mask, inputs_embeds):

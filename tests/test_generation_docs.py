@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from generation_glm import REFUSED
+from prompts_glm import REFUSED
 
 
 pytestmark = pytest.mark.core

@@ -24,6 +24,7 @@ HUB_MODULES = (
     "configuration_glm",
     "generation_glm",
     "modeling_glm",
+    "prompts_glm",
     "tokenization_glm",
     "transformer_glm",
 )
