@@ -18,7 +18,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datasets import Dataset
 from matplotlib.figure import Figure
@@ -26,7 +26,6 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, 
 
 from transformers_glm.arguments import parse_arguments
 from transformers_glm.baselines import Trigram, Unigram
-from transformers_glm.checkpoints import Deadline
 from transformers_glm.collator import DataCollatorForBlankInfilling
 from transformers_glm.documents import tokenize_documents
 from transformers_glm.infilling import fill_blanks
@@ -36,11 +35,12 @@ from transformers_glm.pretraining_arguments import DataArguments, ModelArguments
 from transformers_glm.python_text import python_texts, without_repetition
 from transformers_glm.sources import DocumentSource, hold_out, load_documents
 from transformers_glm.span_scores import score_glm, score_left_to_right, text_tokens
+from transformers_glm.time_limit import Plan
 
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain_demo.yaml"
 OUTPUT = Path("output/demo")
-SECONDS = 465  # the longest that training takes; a slow machine does fewer steps
+SECONDS = 465  # the longest that training takes; how many steps fit is measured
 HELD_OUT = 0.05  # share of the documents
 SENTENCES = 6
 MARKS = ".!?。！？"
@@ -56,7 +56,7 @@ class Run(NamedTuple):
     arguments: tuple[ModelArguments, DataArguments, TrainingArguments]
 
 
-def main(arguments: Sequence[str]) -> dict[str, float]:
+def main(arguments: Sequence[str]) -> dict[str, Any]:
     """Train, or take what an earlier run trained, then score it, fill blanks and draw pictures."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,12 +64,12 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="the longest that training may take")
     parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[], help="flags of scripts/pretrain.py")
     options = parser.parse_args(arguments)
-    run = prepare(options.text, options.settings)
+    run = prepare(options.text, ["--max_seconds", str(options.seconds), *options.settings])
     trained = run.folder / "trained.json"
     if trained.exists():
         print(f"Reusing the model in {run.folder}. Delete the folder to train again.")
     else:
-        trained.write_text(json.dumps(train(run, options.seconds)))
+        trained.write_text(json.dumps(train(run)))
     tokenizer = AutoTokenizer.from_pretrained(run.folder)
     model = AutoModelForSeq2SeqLM.from_pretrained(run.folder).eval()
     publish(run.folder)
@@ -111,16 +111,29 @@ def prepare(text: str | None, settings: Sequence[str]) -> Run:
         train_set.to_parquet(train_file)
     print(f"{len(train_set)} documents to train on, {len(held_out)} held out. All files are in {OUTPUT}.")
     flags = [str(CONFIG), "--train_data", str(train_file), "--output_dir", str(folder), *settings]
-    return Run(train_set, held_out, folder, parse_arguments((ModelArguments, DataArguments, TrainingArguments), flags))
+    arguments = parse_arguments((ModelArguments, DataArguments, TrainingArguments), flags)
+    arguments[2].include_num_input_tokens_seen = "non_padding"  # a flag can only count the padding too
+    return Run(train_set, held_out, folder, arguments)
 
 
-def train(run: Run, seconds: float) -> dict[str, float]:
-    """Train a tokenizer and a GLM, as many steps as the configuration has and the time is enough for."""
-    model_args, data_args, training_args = run.arguments
-    print(f"Training for {training_args.max_steps} steps, {seconds / 60:.1f} minutes at most.")
-    trainer, metrics = pretrain(model_args, data_args, training_args, [Deadline(seconds)])
+def train(run: Run) -> dict[str, Any]:
+    """Train a tokenizer and a GLM, as many steps as the time has room for, and as the configuration has at most."""
+    print(f"Training for {run.arguments[2].max_seconds / 60:.1f} minutes at most.")
+    trainer, metrics = pretrain(*run.arguments)
     history = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-    return {"train_seconds": metrics["train_runtime"], "steps": trainer.state.global_step, "loss_history": history}
+    speeds = [
+        entry["train_tokens_per_second"] for entry in trainer.state.log_history if "train_tokens_per_second" in entry
+    ]
+    plan = Plan.load(run.folder)
+    return {
+        "processor": plan.processor,
+        "seconds_per_step_measured": plan.seconds_per_step,
+        "steps_chosen": plan.steps,
+        "steps": trainer.state.global_step,
+        "train_seconds": metrics["train_runtime"],
+        "tokens_per_second": speeds[-1],
+        "loss_history": history,
+    }
 
 
 def score(run: Run, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
@@ -139,7 +152,7 @@ def score(run: Run, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) 
     return metrics | {"blanked_tokens": scores[""].tokens, "parameters": model.num_parameters()}
 
 
-def report(metrics: dict[str, float]) -> None:
+def report(metrics: dict[str, Any]) -> None:
     """Print the comparison, and say plainly whether the trigram is beaten."""
     print(f"\n{metrics['blanked_tokens']} blanked tokens of held-out text   accuracy   perplexity")
     for name, label in (("unigram_", "unigram"), ("trigram_", "trigram, true left context"), ("", "GLM")):
@@ -189,7 +202,7 @@ def draw(run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
     draw_positions(batch, tokenizer).figure.savefig(OUTPUT / "positions.png", dpi=130)
 
 
-def save_metrics(metrics: dict[str, float]) -> None:
+def save_metrics(metrics: dict[str, Any]) -> None:
     """Write `metrics.json` under another name, then move it."""
     unfinished = OUTPUT / "metrics.json.unfinished"
     unfinished.write_text(json.dumps({k: v for k, v in metrics.items() if k != "loss_history"}, indent=2) + "\n")

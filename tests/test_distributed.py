@@ -14,7 +14,7 @@ from conftest import make_model
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from transformers_glm.checkpoints import Deadline, last_checkpoint
+from transformers_glm.checkpoints import last_checkpoint
 from transformers_glm.pretraining_arguments import TrainingArguments
 
 
@@ -246,9 +246,3 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(tmp_path):
     for step in (5, 10):
         (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
     assert last_checkpoint(TrainingArguments(str(tmp_path), report_to="none")) == str(tmp_path / "checkpoint-10")
-
-
-def test_a_deadline_is_for_one_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(TrainingArguments, "world_size", 2)
-    with pytest.raises(ValueError, match="a clock of its own"):
-        Deadline(1).on_train_begin(TrainingArguments(str(tmp_path), report_to="none"), None, None, None)

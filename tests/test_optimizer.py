@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-from transformers_glm.optimizer import MuonWithAdamW, use_muon
+from transformers_glm.optimizer import Muon, MuonWithAdamW, use_muon
 
 
 MUON, ADAMW = {"lr": 0.02, "weight_decay": 0.1}, {"lr": 1e-3, "betas": (0.9, 0.98), "weight_decay": 0.01}
@@ -27,10 +27,78 @@ def step(optimizers, matrix, vector, seed):
         optimizer.step()
 
 
+SHAPES = [(4, 6), (4, 6), (6, 4), (5, 5), (3, 9), (4, 6)]
+
+
+def muons(dtype, **settings):
+    """Ours and PyTorch's with equal matrices; the last one never gets a gradient."""
+    torch.manual_seed(0)
+    matrices = [torch.randn(shape, dtype=dtype) for shape in SHAPES]
+    for kind in (Muon, torch.optim.Muon):
+        parameters = [torch.nn.Parameter(matrix.clone()) for matrix in matrices]
+        yield parameters, kind(parameters, **MUON, **settings)
+
+
+def three_steps(*parameters_and_optimizers):
+    for seed in range(3):
+        for parameters, optimizer in parameters_and_optimizers:
+            torch.manual_seed(seed)
+            for parameter in parameters[:-1]:
+                parameter.grad = torch.randn_like(parameter)
+            optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"nesterov": False}, {"adjust_lr_fn": "match_rms_adamw"}, {"ns_steps": 3, "momentum": 0.5}],
+    ids=str,
+)
+def test_muon_is_that_of_pytorch_without_its_rounding(settings, monkeypatch):
+    """PyTorch's own lines, kept from rounding to bf16, give the same in double precision."""
+    ours, theirs = muons(torch.float64, **settings)
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    three_steps(ours, theirs)
+    for one, other in zip(ours[0], theirs[0], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    assert all(map(torch.equal, momenta(ours), momenta(theirs)))
+
+
+def momenta(parameters_and_optimizer):
+    parameters, optimizer = parameters_and_optimizer
+    return [optimizer.state[parameter]["momentum_buffer"] for parameter in parameters[:-1]]
+
+
+def test_muon_is_that_of_pytorch_within_its_rounding():
+    ours, theirs = muons(torch.float32)
+    before = [parameter.detach().clone() for parameter in ours[0]]
+    three_steps(ours, theirs)
+    for one, other, start in zip(ours[0][:-1], theirs[0], before, strict=False):
+        way = (other - start).norm()
+        assert (one - other).norm() < 0.02 * way  # bf16 has 8 bits; five steps of three products each
+    assert torch.equal(ours[0][-1], before[-1]) and torch.equal(theirs[0][-1], before[-1])
+
+
+def test_muon_takes_the_state_of_pytorch():
+    """A run that was begun with PyTorch's Muon goes on."""
+    ours, theirs = muons(torch.float32)
+    three_steps(theirs)
+    ours[1].load_state_dict(theirs[1].state_dict())
+    assert all(map(torch.equal, momenta(ours), momenta(theirs)))
+    three_steps(ours)
+
+
+def test_muon_calculates_in_fp32_at_least():
+    matrix = torch.nn.Parameter(torch.eye(4, dtype=torch.bfloat16))
+    matrix.grad = torch.diag(torch.tensor([1.0, 2.0, 3.0, 4.0])).bfloat16()
+    Muon([matrix], lr=1.0, weight_decay=0.0).step()
+    assert matrix.dtype == torch.bfloat16
+    assert (matrix - torch.eye(4)).diagonal().neg().float().tolist() == pytest.approx([1] * 4, abs=0.35)
+
+
 def test_it_steps_as_muon_and_adamw_do_apart():
     both, apart = parameters(), parameters()
     optimizer = optimizer_of(*both)
-    muon, adamw = torch.optim.Muon([apart[0]], **MUON), torch.optim.AdamW([apart[1]], **ADAMW)
+    muon, adamw = Muon([apart[0]], **MUON), torch.optim.AdamW([apart[1]], **ADAMW)
     for seed in range(5):
         step([optimizer], *both, seed)
         step([muon, adamw], *apart, seed)

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from transformers_glm.arguments import parse_arguments
-from transformers_glm.pretraining import load_text, pretrain
+from transformers_glm.pretraining import load_text
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
 
@@ -38,8 +38,3 @@ def test_several_sources_are_read_one_after_the_other(streaming, sources, tmp_pa
     train, _ = load_text(arguments(sources, tmp_path, *streaming)[1], seed=0)
     texts = [row["text"].strip() for row in train]
     assert texts == ["= Ada = \n Ada wrote the first program .", "Novel a. It ends.", "Novel b. It ends.", "A poem!"]
-
-
-def test_training_ends_when_the_time_is_up(sources, tmp_path):
-    trainer, _ = pretrain(*arguments(sources, tmp_path / "run", "--max_steps", "1000", "--max_seconds", "0"))
-    assert trainer.state.global_step == 1

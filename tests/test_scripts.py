@@ -15,10 +15,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.testing_utils import CaptureLogger
 
-from transformers_glm import pretraining
 from transformers_glm.arguments import parse_arguments, run, yaml_as_flags
-from transformers_glm.checkpoints import Deadline
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+from transformers_glm.processor import processor_name
 
 
 ROOT = Path(__file__).parents[1]
@@ -156,31 +155,11 @@ def test_muon_resumes_to_the_same_weights(text_file, tmp_path):
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
 
-def test_a_schedule_follows_the_clock_where_steps_come_too_slowly(text_file, tmp_path, monkeypatch):
-    now = iter(range(1000))  # the clock goes on a second each time it is read
-    monkeypatch.setattr("transformers_glm.checkpoints.time.monotonic", lambda: next(now))
-    flags = ["--max_steps", "1000", "--logging_steps", "1", "--learning_rate", "1.0", "--save_strategy", "no"]
-    arguments = parse_arguments(DATACLASSES, pretraining_flags(text_file, tmp_path / "run", *flags))
-    trainer, _ = pretraining.pretrain(*arguments, [Deadline(10)])
-    rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
-    assert trainer.state.global_step < 10
-    assert rates == sorted(rates, reverse=True) and rates[0] == 1.0 and rates[-1] < 0.4
-
-
-def test_a_deadline_ends_training(text_file, tmp_path, caplog):
-    arguments = parse_arguments(DATACLASSES, pretraining_flags(text_file, tmp_path / "run", "--max_steps", "50"))
-    with caplog.at_level(logging.WARNING):
-        trainer, _ = pretraining.pretrain(*arguments, [Deadline(0)])
-    assert trainer.state.global_step == 1
-    assert "The time is up at step 1 of 50" in caplog.text
-
-
 KILLED_AT_STEP_4 = """
 import os, signal, sys
 from transformers import TrainerCallback
 from transformers_glm.arguments import parse_arguments
 from transformers_glm.pretraining import pretrain
-from transformers_glm.checkpoints import Deadline
 from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
 
 class Kill(TrainerCallback):
@@ -366,10 +345,22 @@ def test_help_shows_the_commands(capsys):
     assert "    python scripts/pretrain.py configs/pretrain_demo.yaml" in capsys.readouterr().out
 
 
-DEMO = ["--settings", "--max_steps", "3", "--save_steps", "2", "--logging_steps", "1", "--report_to", "none"]
+DEMO = [
+    "--seconds",
+    "50",
+    "--settings",
+    "--max_steps",
+    "3",
+    "--save_steps",
+    "2",
+    "--logging_steps",
+    "1",
+    "--report_to",
+    "none",
+]
 DEMO_METRICS = {
     *("perplexity", "accuracy", "unigram_accuracy", "trigram_accuracy", "unigram_perplexity", "trigram_perplexity"),
-    *("train_seconds", "parameters", "steps", "blanked_tokens"),
+    *("train_seconds", "parameters", "steps", "blanked_tokens", "tokens_per_second", "processor", "steps_chosen"),
 }
 
 
@@ -378,7 +369,10 @@ def test_the_demo_runs_on_a_text_of_the_user_and_reuses_the_model(text_file, tmp
     demo = script("demo")
     metrics = demo.main(["--text", str(text_file), *DEMO])
     output = tmp_path / "output" / "demo"
-    assert set(json.loads((output / "metrics.json").read_text())) >= DEMO_METRICS
+    written = json.loads((output / "metrics.json").read_text())
+    assert set(written) >= DEMO_METRICS
+    assert (written["steps_chosen"], written["steps"], written["processor"]) == (3, 3, processor_name())
+    assert written["tokens_per_second"] > 0
     # the README's commands load output/demo itself
     assert AutoModelForSeq2SeqLM.from_pretrained(output).config.vocab_size == len(
         AutoTokenizer.from_pretrained(output)

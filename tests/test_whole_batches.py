@@ -84,6 +84,12 @@ def test_a_resumed_epoch_has_the_rows_that_are_left(collator, tokenizer, process
     assert rest == expected[3:]
 
 
+def test_a_loop_over_the_rows_ends(tokenizer):
+    """Which the Trainer writes with `--train_sampling_strategy group_by_length`."""
+    rows = WholeBatches(ROWS, BATCH, empty_row(tokenizer))
+    assert [len(row["input_ids"]) for row in islice(rows, 100)] == [14] * NUMBER + [1] * 5
+
+
 def test_without_empty_rows_accelerate_repeats_some(collator):
     def seen(processes):
         loaders = [loader_of(rank, processes, ROWS, collator) for rank in range(processes)]

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a training run goes on, where it stops, and what it leaves."""
+"""Where a training run goes on, and what it leaves."""
 
 import json
 import logging
 import os
 import shutil
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_model
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
+
+from .processor import warn_of_slow_bf16
+from .time_limit import keep_within
 
 
 logger = logging.getLogger(__name__)
@@ -25,46 +27,6 @@ NO_MATTER = (
 )
 
 
-class Deadline(TrainerCallback):
-    """
-    Ends training after a time, whatever the step, with the learning rate at the end of its schedule.
-
-    Where the steps come too slowly, the schedule follows the clock instead: half the time gone is half the way.
-
-    Args:
-        seconds (`float`): how long, from the beginning of training in this process.
-    """
-
-    def __init__(self, seconds: float):
-        self.seconds = seconds
-
-    def on_train_begin(self, args, state, control, lr_scheduler, **kwargs) -> None:
-        """Start the clock, and show it to the schedule."""
-        if args.world_size > 1:
-            raise ValueError(
-                "Each process has a clock of its own, and they would part. Say with max_steps when to end."
-            )
-        self.start, first = time.monotonic(), state.global_step
-
-        def by_the_clock(rate):
-            def rate_at(step):
-                due = first + self._share_of_time() * (state.max_steps - first)
-                return rate(min(max(step, due), state.max_steps))
-
-            return rate_at
-
-        lr_scheduler.lr_lambdas = [by_the_clock(rate) for rate in lr_scheduler.lr_lambdas]
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        """Stop when the time is up."""
-        if self._share_of_time() >= 1:
-            logger.warning("The time is up at step %d of %d.", state.global_step, state.max_steps)
-            control.should_training_stop = True
-
-    def _share_of_time(self) -> float:
-        return (time.monotonic() - self.start) / self.seconds if self.seconds else 1.0
-
-
 class _TiedHead(logging.Filter):
     """Keeps back that a checkpoint lacks the tied head, which is not saved; anything else that it lacks is told."""
 
@@ -72,25 +34,32 @@ class _TiedHead(logging.Filter):
         return "missing keys in the checkpoint model loaded: ['lm_head.weight']" not in record.getMessage()
 
 
-def train_from_checkpoint(trainer: Trainer) -> dict[str, float]:
+def train_from_checkpoint(trainer: Trainer, max_seconds: float | None = None) -> dict[str, float]:
     """
     Train from where the last checkpoint ends, or only load the weights where an earlier run has done all the steps.
+
+    Args:
+        trainer (`Trainer`): a trainer before it trains.
+        max_seconds (`float`, *optional*): the longest that training may take, see [`keep_within`].
 
     Returns:
         `dict[str, float]`: the metrics of the training.
     """
-    checkpoint = last_checkpoint(trainer.args)
+    warn_of_slow_bf16(trainer.args)
+    checkpoint, state = last_checkpoint(trainer.args), TrainerState()
     if checkpoint is not None:
         state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-        if 0 < trainer.args.max_steps <= state.global_step:  # the Trainer would take one step more
-            logger.warning("All %d steps are done already.", trainer.args.max_steps)
-            load_model(trainer.model, Path(checkpoint) / SAFE_WEIGHTS_NAME, strict=False)  # the tied head is not saved
-            trainer.state = state
-            if trainer.is_fsdp_enabled:  # it evaluates only what has been sharded together with its optimizer
-                trainer.model, trainer.optimizer = trainer.accelerator.prepare(
-                    trainer.model, trainer.create_optimizer()
-                )
-            return {"train_runtime": 0.0}
+    if max_seconds is not None:
+        keep_within(trainer, max_seconds, state.global_step)
+    if (
+        checkpoint is not None and 0 < trainer.args.max_steps <= state.global_step
+    ):  # the Trainer would take one step more
+        logger.warning("All %d steps are done already.", trainer.args.max_steps)
+        load_model(trainer.model, Path(checkpoint) / SAFE_WEIGHTS_NAME, strict=False)  # the tied head is not saved
+        trainer.state = state
+        if trainer.is_fsdp_enabled:  # it evaluates only what has been sharded together with its optimizer
+            trainer.model, trainer.optimizer = trainer.accelerator.prepare(trainer.model, trainer.create_optimizer())
+        return {"train_runtime": 0.0}
     expected = _TiedHead()
     transformers_logger = logging.getLogger("transformers.trainer")
     transformers_logger.addFilter(expected)

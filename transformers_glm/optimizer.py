@@ -1,11 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
 """Muon for the matrices of the layers, AdamW for the rest: fewer steps where steps are dear."""
 
+import math
+from collections import defaultdict
 from typing import Any
 
 import torch
 from torch.optim import AdamW, Optimizer
 from transformers import Trainer
+
+
+class Muon(torch.optim.Muon):
+    """
+    PyTorch's Muon, except that on a CPU it orthogonalizes in fp32, and all matrices of a shape at once.
+
+    PyTorch does so in bf16, one matrix after the other. A processor without bf16 products takes a hundred times as long
+    for these, and one that has them gains nothing at the sizes that are trained on a CPU. Settings and state are PyTorch's.
+    """
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        """Take one step."""
+        if any(p.device.type != "cpu" for group in self.param_groups for p in group["params"]):
+            super().step(closure)
+            return
+        for group in self.param_groups:
+            of_shape = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    of_shape[parameter.shape].append(parameter)
+            for shape, parameters in of_shape.items():
+                updates = [self._momentum(parameter, group) for parameter in parameters]
+                coefficients, steps, eps = (group[name] for name in ("ns_coefficients", "ns_steps", "eps"))
+                updates = orthogonalize(torch.stack(updates), coefficients, steps, eps)
+                for parameter, update in zip(parameters, updates, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(update, alpha=-group["lr"] * _scale(shape, group["adjust_lr_fn"]))
+
+    def _momentum(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
+        state, gradient = self.state[parameter], parameter.grad
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        momentum = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+        return gradient.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
+
+
+def orthogonalize(
+    matrices: torch.Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
+) -> torch.Tensor:
+    """
+    The Newton-Schulz steps of [Muon](https://kellerjordan.github.io/posts/muon/) for several matrices of one shape.
+
+    A step makes X to (a + b G + c G²) X with G = X Xᵀ. The factors of all steps are multiplied first, and with X once: they
+    are as small as the shorter side, and each G follows from the one before.
+
+    Args:
+        matrices (`torch.Tensor` of shape `(N, rows, columns)`): fp32 or fp64; lower precision is raised to fp32.
+        coefficients (`tuple[float, float, float]`): a, b and c.
+        steps (`int`): how many steps.
+        eps (`float`): the least norm that a matrix is divided by.
+
+    Returns:
+        `torch.Tensor` of shape `(N, rows, columns)`: matrices whose singular values are near 1.
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonalize(matrices.mT, coefficients, steps, eps).mT
+    a, b, c = coefficients
+    matrices = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
+    matrices = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
+    gram, identity = matrices @ matrices.mT, torch.eye(matrices.shape[1], dtype=matrices.dtype)
+    product = identity.expand_as(gram)
+    for _ in range(steps):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * identity
+        product = factor @ product
+        gram = factor @ gram @ factor
+    return product @ matrices
+
+
+def _scale(shape: torch.Size, adjust: str | None) -> float:
+    """What the learning rate of a matrix is multiplied by, as `adjust_lr_fn` of PyTorch's Muon says."""
+    rows, columns = shape
+    if adjust == "match_rms_adamw":
+        return 0.2 * math.sqrt(max(rows, columns))
+    return math.sqrt(max(1, rows / columns))
 
 
 class MuonWithAdamW(Optimizer):
@@ -16,12 +93,12 @@ class MuonWithAdamW(Optimizer):
     and steps along it. It is meant for the matrices inside the layers; embeddings, norms and biases stay with AdamW.
 
     Args:
-        matrices (`list[dict]`): parameter groups of 2-D weights for `torch.optim.Muon`, each with its settings.
+        matrices (`list[dict]`): parameter groups of 2-D weights for [`Muon`], each with its settings.
         others (`list[dict]`): parameter groups for `torch.optim.AdamW`, each with its settings.
     """
 
     def __init__(self, matrices: list[dict[str, Any]], others: list[dict[str, Any]]):
-        self.muon, self.adamw = torch.optim.Muon(matrices), AdamW(others)
+        self.muon, self.adamw = Muon(matrices), AdamW(others)
         super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})
         self._share()
 

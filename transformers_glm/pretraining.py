@@ -23,7 +23,7 @@ from tokenization_glm import GLMTokenizer
 
 from .agreement import check_agreement
 from .batching import check_packing_is_possible
-from .checkpoints import Deadline, check_same_run, save, train_from_checkpoint
+from .checkpoints import check_same_run, save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .documents import tokenize_documents
 from .evaluation import SpanMetrics, reduce_logits
@@ -36,6 +36,7 @@ from .whole_batches import EndlessStream, PackToTrain, WholeBatches, empty_row
 
 logger = logging.getLogger(__name__)
 
+AS_MANY_AS_FIT = 10**9  # steps, where only the time is given
 STREAM_BUFFER = 10_000  # rows that a stream is shuffled in
 TOKENIZER_DOCUMENTS = 100_000  # documents of a stream that a tokenizer is trained on
 EVALUATION_SEED = 0  # evaluation data is blanked the same way in every run
@@ -69,8 +70,6 @@ def pretrain(
     with first_alone(desc="rows"):
         train, evaluation = to_rows(train, evaluation, tokenizer, data_args, training_args.seed, max_length)
     training_args.batch_eval_metrics = True
-    if training_args.max_seconds is not None:
-        callbacks = [*callbacks, Deadline(training_args.max_seconds)]
     collator = make_collator(tokenizer, data_args, training_args.seed, max_length)
     train, evaluation = in_whole_batches(train, evaluation, collator, training_args)
     trainer = Trainer(
@@ -86,10 +85,10 @@ def pretrain(
     )
     if training_args.muon_learning_rate is not None:
         use_muon(trainer, training_args.muon_learning_rate)
-    metrics = train_from_checkpoint(trainer)
+    metrics = train_from_checkpoint(trainer, training_args.max_seconds)
     if evaluation is not None:
         metrics |= trainer.evaluate()
-    metrics["parameters"] = model.num_parameters()
+    metrics |= {"steps": trainer.state.global_step, "parameters": model.num_parameters()}
     save(trainer, metrics)
     return trainer, metrics
 
@@ -229,8 +228,10 @@ def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
             "A stream is read without workers, which would read it in another order: dataloader_num_workers is 0."
         )
         training_args.dataloader_num_workers = 0
+    if training_args.max_seconds is not None and training_args.max_steps <= 0:
+        training_args.max_steps = AS_MANY_AS_FIT
     if data_args.streaming and training_args.max_steps <= 0:
-        raise ValueError("A stream has no length: say with --max_steps how long to train.")
+        raise ValueError("A stream has no length: say with --max_steps or --max_seconds how long to train.")
     evaluates = data_args.evaluation_data or data_args.evaluation_documents
     if training_args.eval_strategy != "no" and not evaluates:
         raise ValueError(

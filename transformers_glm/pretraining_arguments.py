@@ -82,7 +82,11 @@ class TrainingArguments(HfTrainingArguments):
         default="tensorboard", metadata={"help": "Where losses are reported: tensorboard, all, none, ..."}
     )
     max_seconds: float | None = field(
-        default=None, metadata={"help": "End training after this time, the learning rate at the end of its schedule."}
+        default=None,
+        metadata={
+            "help": "Train as many steps as fit into this time, --max_steps at most: a step is measured first, and the "
+            "schedule ends within the time."
+        },
     )
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "DDP looks for parameters without a gradient; a GLM has none."}

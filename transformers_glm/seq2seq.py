@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from .agreement import check_agreement
-from .checkpoints import Deadline, check_same_run, save, train_from_checkpoint
+from .checkpoints import check_same_run, save, train_from_checkpoint
 from .collator import DataCollatorForBlankInfilling
 from .dialogue import DialogueFormat, responses
 from .documents import tokenize_documents
@@ -95,7 +95,7 @@ def finetune(settings: Settings, command: str) -> dict[str, Any]:
     task.prepare(model)
     trainer = make_trainer(settings, model, tokenizer, train_set, scored_set)
     if train_set is not None:
-        trained = train_from_checkpoint(trainer)
+        trained = train_from_checkpoint(trainer, settings.training.max_seconds)
         metrics |= {name: trained[name] for name in ("train_loss", "train_runtime") if name in trained}
         metrics["steps"] = trainer.state.global_step
         save(trainer)
@@ -186,7 +186,6 @@ def make_trainer(
         train_dataset=train_set,
         eval_dataset=scored_set,
         processing_class=tokenizer,
-        callbacks=[] if training.max_seconds is None else [Deadline(training.max_seconds)],
     )
 
 

@@ -158,5 +158,8 @@ class TrainingArguments(Seq2SeqTrainingArguments):
         default="tensorboard", metadata={"help": "Where losses are reported: tensorboard, all, none, ..."}
     )
     max_seconds: float | None = field(
-        default=None, metadata={"help": "End training after this time, the learning rate at the end of its schedule."}
+        default=None,
+        metadata={
+            "help": "Train for this time at most: a step is measured first, and the schedule made for the steps that fit."
+        },
     )

@@ -43,6 +43,8 @@ class WholeBatches(Dataset):
         return -(-len(self.rows) // self.batch) * self.batch
 
     def __getitem__(self, index: int) -> Row:
+        if index >= len(self):  # ends a loop over the rows, as that of a sampler that asks for their lengths
+            raise IndexError(index)
         return self.rows[index] if index < len(self.rows) else self.empty
 
     def __getitems__(self, indices: Sequence[int]) -> list[Row]:

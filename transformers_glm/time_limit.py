@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""As many steps as a time has room for: measured before training, and fewer if the machine becomes slower."""
+
+import json
+import logging
+import math
+import os
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import ProgressCallback, Trainer, TrainerCallback
+
+from .processor import processor_name
+
+
+logger = logging.getLogger(__name__)
+
+TRIAL = 0.02  # share of the time in which steps are measured
+LEAST_STEPS = 3  # measured, however long they take; the first one is slower and does not count
+SPARE = 0.05  # share of the time for checkpoints, logs and slower moments
+WINDOW = 0.1  # share of the time over which the pace is taken while training
+
+
+@dataclass
+class Plan:
+    """
+    How many steps a run takes, written down with it in `plan.json`, so that a resumed run goes on with the same.
+
+    Args:
+        steps (`int`): the steps that the schedule of the learning rate was made for.
+        seconds (`float`): the time that they were chosen for.
+        seconds_per_step (`float`): as measured.
+        processor (`str`): where.
+        shortened (`list[tuple[int, int]]`):
+            The step from which the schedule was run through faster, and the step at which it then ends, each time that the
+            machine had become slower.
+    """
+
+    steps: int
+    seconds: float
+    seconds_per_step: float
+    processor: str
+    shortened: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        """The step at which training ends."""
+        return self.shortened[-1][1] if self.shortened else self.steps
+
+    def place(self, step: int) -> float:
+        """
+        Where in the schedule of `steps` steps a step stands.
+
+            steps 8, shortened [(4, 6)]     step 0 1 2 3 4 5 6      place 0 1 2 3 4 6 8
+        """
+        place, since, end = 0.0, 0, self.steps
+        for start, new_end in self.shortened:
+            if step <= start:
+                break
+            place += (start - since) * (self.steps - place) / (end - since)
+            since, end = start, new_end
+        return place + (step - since) * ((self.steps - place) / (end - since))
+
+    def save(self, output_dir: str | Path) -> None:
+        """Write it under another name, then move it."""
+        file = Path(output_dir) / "plan.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        part.replace(file)
+
+    @classmethod
+    def load(cls, output_dir: str | Path) -> "Plan | None":
+        """The plan of the run in a folder, if it has one."""
+        file = Path(output_dir) / "plan.json"
+        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+
+class Deadline(TrainerCallback):
+    """
+    Keeps a run to its time: where steps have become slower than planned, the rest of the schedule is run through in fewer.
+
+    Args:
+        trainer (`Trainer`): the trainer of the run.
+        plan (`Plan`): its plan, which is changed and saved when it is shortened.
+        seconds (`float`): the time.
+        start (`float`): when it began, as `time.monotonic` has it.
+    """
+
+    def __init__(self, trainer: Trainer, plan: Plan, seconds: float, start: float):
+        self.trainer, self.plan, self.seconds, self.start = trainer, plan, seconds, start
+        self.ends: deque[float] = deque()  # of the last steps
+
+    def on_train_begin(self, args, state, control, lr_scheduler, **kwargs) -> None:
+        """Let the schedule follow the plan."""
+
+        def by_the_plan(rate):
+            return lambda step: rate(self.plan.place(step)) if self.plan.shortened else rate(step)
+
+        if isinstance(lr_scheduler, LambdaLR):  # the others follow the loss
+            lr_scheduler.lr_lambdas = [by_the_plan(rate) for rate in lr_scheduler.lr_lambdas]
+        self._end_at(state, self.plan.end)
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Look whether the steps that are left fit into the time that is left."""
+        now = time.monotonic()
+        self.ends.append(now)
+        while now - self.ends[0] > WINDOW * self.seconds and len(self.ends) > 2:
+            self.ends.popleft()
+        steps_left, seconds_left = state.max_steps - state.global_step, self.start + self.seconds - now
+        if steps_left < 1 or len(self.ends) < 2 or now - self.ends[0] < WINDOW / 2 * self.seconds:
+            return
+        pace = (now - self.ends[0]) / (len(self.ends) - 1)
+        if pace * steps_left > seconds_left:
+            end = state.global_step + max(1, int((1 - SPARE) * seconds_left / pace))
+            if end < state.max_steps:
+                logger.warning(
+                    "A step now takes %.2f s: the schedule ends with step %d in place of %d.",
+                    pace,
+                    end,
+                    state.max_steps,
+                )
+                self.plan.shortened.append((state.global_step, end))
+                self.plan.save(args.output_dir)
+                self._end_at(state, end)
+
+    def _end_at(self, state, step: int) -> None:
+        state.max_steps = step
+        for callback in self.trainer.callback_handler.callbacks:
+            if isinstance(callback, ProgressCallback) and callback.training_bar is not None:
+                callback.training_bar.total = step
+
+
+def keep_within(trainer: Trainer, seconds: float, steps_done: int = 0) -> None:
+    """
+    Let a trainer take as many steps as `seconds` have room for, `max_steps` (or `num_train_epochs`) at most.
+
+    How long a step takes is measured by a few steps, which are undone. The schedule is made for the steps that were
+    chosen, and ends within the time even where the machine becomes slower. A resumed run keeps the plan that it has.
+
+    Args:
+        trainer (`Trainer`): a trainer before it trains.
+        seconds (`float`): the time, from now on.
+        steps_done (`int`, *optional*, defaults to 0): steps of the run that is gone on with.
+
+    Raises:
+        `ValueError`: there are several processes.
+    """
+    args, start = trainer.args, time.monotonic()
+    if args.world_size > 1:
+        raise ValueError("Each process has a clock of its own, and they would part. Say with max_steps when to end.")
+    plan = Plan.load(args.output_dir) if steps_done else None
+    if plan is None:
+        pace = seconds_per_step(trainer, TRIAL * seconds)
+        fit = int((1 - SPARE) * (start + seconds - time.monotonic()) / pace)
+        plan = Plan(max(1, min(steps_done + fit, _most_steps(trainer))), seconds, pace, processor_name())
+        plan.save(args.output_dir)
+    logger.warning(
+        "%d steps in at most %.0f s: one was measured to take %.3f s (%s).",
+        *(plan.end, plan.seconds, plan.seconds_per_step, plan.processor),
+    )
+    args.max_steps = plan.end if steps_done >= plan.end else plan.steps
+    trainer.add_callback(Deadline(trainer, plan, seconds, start))
+
+
+def seconds_per_step(trainer: Trainer, at_most: float) -> float:
+    """
+    The mean time of a step of training, from steps that leave the weights, the optimizer and PyTorch's generators as they were.
+
+    Args:
+        trainer (`Trainer`): a trainer before it trains.
+        at_most (`float`): seconds after which no further step is begun; three steps are taken in any case.
+    """
+    if trainer.optimizer is None:
+        trainer.create_optimizer()
+    model, optimizer, args = trainer.model.train(), trainer.optimizer, trainer.args
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = [parameter.detach().clone() for parameter in trained]
+    ends, first = [], time.monotonic()
+    with torch.random.fork_rng():
+        loader = trainer.get_train_dataloader()
+        batches = _repeat(loader)
+        while len(ends) < LEAST_STEPS or time.monotonic() - first < at_most:
+            for _ in range(args.gradient_accumulation_steps):
+                with trainer.accelerator.autocast():
+                    loss = trainer.compute_loss(model, next(batches))
+                trainer.accelerator.backward(loss)
+                loss.item()  # waits for a card
+            torch.nn.utils.clip_grad_norm_(trained, args.max_grad_norm or math.inf)
+            optimizer.step()
+            model.zero_grad()
+            ends.append(time.monotonic())
+        batches.close()
+        loader.end()  # for Accelerate, which knows the loader that is read
+    optimizer.state.clear()
+    with torch.no_grad():
+        for parameter, weight in zip(trained, weights, strict=True):
+            parameter.copy_(weight)
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def _repeat(loader):
+    while True:
+        yield from loader
+
+
+def _most_steps(trainer: Trainer) -> int:
+    args = trainer.args
+    if args.max_steps > 0:
+        return args.max_steps
+    batches = len(trainer.get_train_dataloader())
+    return math.ceil(args.num_train_epochs * math.ceil(batches / args.gradient_accumulation_steps))
