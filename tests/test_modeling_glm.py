@@ -4,10 +4,10 @@ import pytest
 import torch
 from conftest import CLS, EOP, EOS, MASK, SMASK, SOP, make_config, make_model
 from drawn_rows import batches, packed_batch, packed_row, padded, padded_batch, picture, rows, sides
+from flex_kernel import error_of_compiled_flex_attention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_glm import naive_logits, naive_mask, naive_row
-from processor import error_of_compiled_flex_attention
 from tiny_models import FIGURE_2, HEADS, LABELS, MODELS, WEIGHTS, each_implementation, same
 from transformers import StaticCache
 
