@@ -2,10 +2,8 @@
 """The layout of autoregressive blank infilling (Du et al., ACL 2022, section 2.1): Part A, then the pieces of Part B."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 
@@ -48,7 +46,7 @@ def blank_out(tokens: Sequence[int], spans: Sequence[tuple[int, int]], mask: int
     part_a: list[int] = []
     position_of: dict[int, int] = {}
     end_of_last = 0
-    for start, end in _in_order_of_text(spans, len(tokens)):
+    for start, end in in_order_of_text(spans, len(tokens)):
         part_a += tokens[end_of_last:start]
         position_of[start] = len(part_a)
         part_a.append(mask)
@@ -57,7 +55,8 @@ def blank_out(tokens: Sequence[int], spans: Sequence[tuple[int, int]], mask: int
     return part_a, [Blank(position_of[start], tokens[start:end]) for start, end in spans]
 
 
-def _in_order_of_text(spans: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+def in_order_of_text(spans: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """The spans as they follow one another in a text of `length` tokens; refuses empty and overlapping ones."""
     ordered, end_of_last = sorted(spans), 0
     for start, end in ordered:
         if not end_of_last <= start < end <= length:
@@ -111,50 +110,6 @@ def lay_out(part_a: Sequence[int], blanks: Sequence[Blank], *, sop: int, eop: in
         "position_ids": position_ids,
         "block_position_ids": block_position_ids,
     }
-
-
-def lay_out_choices(texts: Sequence[Sequence[int]], *, mask_token_ids: Sequence[int], sop: int) -> dict[str, list]:
-    """
-    One row for texts that begin alike and end differently, the candidates of a multiple-choice question. What they share is
-    Part A, read once; what each has beyond, to its last token, is a piece.
-
-        texts                x1   x2   a    b    E  |  x1   x2   c    E
-        input_ids            x1   x2   [M]  S    a    b    S    c
-        choice_ids           a b E | c E               choice_indices  3 4 5 | 6 7
-
-    The pieces stand on the first blank of what is shared, or, if it has none, on one put after it, the last of
-    `mask_token_ids`. Mask tokens beyond it are dropped: they were appended to each text.
-
-    Args:
-        texts (`Sequence[Sequence[int]]`): ids of each text. A text without a token is no candidate.
-        mask_token_ids (`Sequence[int]`): ids of the tokens that stand for a blank.
-        sop (`int`): id of `<|startofpiece|>`.
-
-    Returns:
-        `dict[str, list]`: as [`lay_out`] without labels, and one list for each text in `choice_ids`, the tokens that are
-        scored, and in `choice_indices`, the place in the row that predicts each.
-    """
-    candidates = [text for text in texts if text]
-    # each text keeps a token to score
-    shared = next(
-        (
-            place
-            for place, tokens in enumerate(zip(*(text[:-1] for text in candidates), strict=False))
-            if len(set(tokens)) > 1
-        ),
-        min((len(text) - 1 for text in candidates), default=0),
-    )
-    part_a = list(candidates[0][:shared]) if candidates else []
-    if not any(token in mask_token_ids for token in part_a):
-        part_a.append(mask_token_ids[-1])
-    position = next(place for place, token in enumerate(part_a) if token in mask_token_ids)
-    choices = [[token for token in text[shared:] if token not in mask_token_ids] for text in texts]
-    # a choice ends with its text's own last token, not with eop
-    row = lay_out(part_a, [Blank(position, choice, choice) for choice in choices if choice], sop=sop, eop=IGNORE)
-    del row["labels"]
-    starts = accumulate(map(len, choices), initial=len(part_a))
-    indices = [[*range(start, start + len(choice))] for start, choice in zip(starts, choices, strict=False)]
-    return {**row, "choice_ids": choices, "choice_indices": indices}
 
 
 def find_blanks(input_ids: torch.Tensor, mask_token_ids: Sequence[int] | None) -> torch.Tensor:
@@ -258,43 +213,3 @@ def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids:
                 f"{name} must have shape (batch, sequence), got {tuple(positions.shape)}. The old GLM code stacked both "
                 "positions: pass position_ids=stacked[:, 0] and block_position_ids=stacked[:, 1]."
             )
-
-
-def lay_out_spans(
-    tokens: np.ndarray, spans: Sequence[tuple[int, int]], *, mask: int, sop: int, eop: int
-) -> dict[str, np.ndarray]:
-    """
-    `lay_out(*blank_out(tokens, spans, mask), sop=sop, eop=eop)` in NumPy, for whole datasets.
-
-    Args:
-        tokens (`np.ndarray` of shape `(T,)`): the text.
-        spans (`Sequence[tuple[int, int]]`): half-open `(start, end)`, at least one, in the order of Part B.
-        mask (`int`): id of `[MASK]`, `[sMASK]` or `[gMASK]`.
-        sop (`int`): id of `<|startofpiece|>`.
-        eop (`int`): id of `<|endofpiece|>`.
-
-    Returns:
-        `dict[str, np.ndarray]`: `input_ids`, `labels`, `position_ids` and `block_position_ids`, of one shape and int64.
-    """
-    starts, ends = np.array(spans).T
-    in_part_a = np.ones(len(tokens), bool)
-    for start, end in _in_order_of_text(spans, len(tokens)):
-        in_part_a[start + 1 : end] = False
-    position = in_part_a.cumsum() - 1
-    length = int(position[-1]) + 1
-    sizes = ends - starts + 1  # of the pieces, sop or eop included
-    last = sizes.cumsum()
-
-    input_ids, labels, position_ids, block_position_ids = laid_out = np.empty((4, length + last[-1]), np.int64)
-    corrupted = tokens.copy()
-    corrupted[starts] = mask
-    input_ids[:length], labels[:length] = corrupted[in_part_a], IGNORE
-    position_ids[:length], block_position_ids[:length] = np.arange(length), 0
-
-    block_position_ids[length:] = np.arange(1, last[-1] + 1) - (last - sizes).repeat(sizes)
-    position_ids[length:] = position[starts].repeat(sizes)
-    labels[length:] = tokens.take((starts - 1).repeat(sizes) + block_position_ids[length:], mode="clip")
-    labels[length + last - 1] = eop
-    input_ids[length + 1 :] = labels[length:-1]
-    input_ids[length + last - sizes] = sop
-    return dict(zip(("input_ids", "labels", "position_ids", "block_position_ids"), laid_out, strict=True))

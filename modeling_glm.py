@@ -1,33 +1,517 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GLM's heads: one model that fills blanks, scores candidates and classifies (Du et al., ACL 2022)."""
+"""
+GLM (Du et al., ACL 2022): layers, the mask of Part A and Part B, the model, and its heads for text and classes. Names are the released
+checkpoints'.
+
+Multiple choice has a file of its own, which needs this one. Where Transformers saves a model with its code, it copies the files that a
+file names in this form, and so the whole repository stays together:
+
+    from .multiple_choice_glm import GLMForMultipleChoice
+"""
+
+import math
 
 import torch
 from torch import nn
-from transformers.cache_utils import Cache
-from transformers.loss.loss_utils import fixed_cross_entropy
+from torch.nn.attention.flex_attention import create_block_mask
+from transformers import GenerationConfig
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.masking_utils import create_causal_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
+    BaseModelOutputWithPast,
     CausalLMOutputWithPast,
-    MultipleChoiceModelOutput,
     SequenceClassifierOutputWithPast,
 )
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple, logging
 from transformers.utils.deprecation import deprecate_kwarg
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
 
 
 try:
-    from .blank_infilling_glm import find_blanks, lay_out_choices
+    from .blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
-    from .transformer_glm import GLMModel, GLMPreTrainedModel, check_range
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import find_blanks, lay_out_choices
+    from blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
-    from transformer_glm import GLMModel, GLMPreTrainedModel, check_range
 
 
 logger = logging.get_logger(__name__)
+
+
+def eager_attention_forward(module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs) -> tuple:
+    """Attention as the paper writes it; `query`, `key` and `value` have shape (B, H, T, D)."""
+    scores = torch.matmul(query, key.transpose(2, 3)) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights  # (B, T, H, D), (B, H, T, T)
+
+
+class GLMAttention(nn.Module):
+    """Multi-head attention with one fused projection, split into thirds `[query | key | value]`."""
+
+    def __init__(self, config: GLMConfig, layer_idx: int):
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.attention_dropout = config.attention_dropout_prob
+        self.is_causal = True
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense.is_output_projection = True
+        self.output_dropout = nn.Dropout(config.output_dropout_prob)
+
+    def forward(self, hidden_states, attention_mask, cache=None, **kwargs) -> tuple:
+        """Attend with `hidden_states` (B, T, hidden_size)."""
+        shape = hidden_states.shape[:-1]
+        query, key, value = (
+            part.view(*shape, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
+            for part in self.query_key_value(hidden_states).chunk(3, dim=-1)
+        )
+        if cache is not None:
+            key, value = cache.update(key, value, self.layer_idx)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        output, weights = attend(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            scaling=self.scaling,
+            dropout=self.attention_dropout if self.training else 0.0,
+            **kwargs,
+        )
+        return self.output_dropout(self.dense(output.reshape(*shape, -1))), weights
+
+
+class GLMMLP(nn.Module):
+    """Two linear layers, four times as wide between them."""
+
+    def __init__(self, config: GLMConfig):
+        super().__init__()
+        self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.dense_4h_to_h = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dense_4h_to_h.is_output_projection = True
+        self.activation = ACT2FN[config.hidden_act]
+        self.output_dropout = nn.Dropout(config.output_dropout_prob)
+
+    def forward(self, hidden_states) -> torch.Tensor:
+        """Transform `hidden_states` (B, T, hidden_size)."""
+        return self.output_dropout(self.dense_4h_to_h(self.activation(self.dense_h_to_4h(hidden_states))))
+
+
+class GLMLayer(GradientCheckpointingLayer):
+    """Layer norm, attention, residual; layer norm, MLP, residual."""
+
+    def __init__(self, config: GLMConfig, layer_idx: int):
+        super().__init__()
+        self.input_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
+        self.attention = GLMAttention(config, layer_idx)
+        self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
+        self.mlp = GLMMLP(config)
+
+    def forward(self, hidden_states, attention_mask, cache=None, **kwargs) -> torch.Tensor:
+        """Transform `hidden_states` (B, T, hidden_size)."""
+        attended, _ = self.attention(self.input_layernorm(hidden_states), attention_mask, cache, **kwargs)
+        hidden_states = hidden_states + attended
+        return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+
+
+class GLMTransformer(nn.Module):
+    """The layers and the two position tables, under the names of the released checkpoints."""
+
+    def __init__(self, config: GLMConfig):
+        super().__init__()
+        self.config = config
+        # the released tables hold one row more than max_sequence_length, those of the ablation without blocks do not
+        rows = config.max_sequence_length + config.block_position_encoding
+        self.position_embeddings = nn.Embedding(rows, config.hidden_size)
+        if config.block_position_encoding:
+            self.block_position_embeddings = nn.Embedding(rows, config.hidden_size)
+        self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
+        self.layers = nn.ModuleList([GLMLayer(config, index) for index in range(config.num_layers)])
+        self.final_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layernorm_epsilon)
+
+    def forward(
+        self, inputs_embeds, position_ids, block_position_ids, attention_mask, cache=None, **kwargs
+    ) -> torch.Tensor:
+        """Run `inputs_embeds` (B, T, hidden_size) with its two positions (B, T) through the layers."""
+        hidden_states = inputs_embeds + self.position_embeddings(position_ids)
+        if self.config.block_position_encoding:
+            hidden_states = hidden_states + self.block_position_embeddings(block_position_ids)
+        hidden_states = self.embedding_dropout(hidden_states)
+        for layer in self.layers[: self.config.num_layers]:  # assisted decoding leaves early by this number
+            hidden_states = layer(hidden_states, attention_mask, cache=cache, **kwargs)
+        return self.final_layernorm(hidden_states)
+
+
+class GLMPreTrainedModel(PreTrainedModel):
+    """What every GLM class shares: initialization, loading, and what the attention can and cannot do."""
+
+    config_class = GLMConfig
+    config: GLMConfig
+    base_model_prefix = "glm"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["GLMLayer"]
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_flash_attn = False
+    _supports_context_parallel = False  # it drops the mask
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {"hidden_states": GLMLayer, "attentions": GLMAttention}
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        """N(0, initializer_range), the projections that write to the residual stream scaled by 1 / sqrt(2 layers)."""
+        std = self.config.initializer_range
+        if isinstance(module, nn.Linear):
+            if getattr(module, "is_output_projection", False):
+                std = std / math.sqrt(2 * self.config.num_layers)
+            init.normal_(module.weight, mean=0.0, std=std)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, mean=0.0, std=std)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+
+    def get_position_embeddings(self) -> tuple[nn.Embedding, ...]:
+        """The tables of the first and, unless `block_position_encoding` is off, of the second position."""
+        transformer = self.base_model.transformer
+        if not self.config.block_position_encoding:
+            return (transformer.position_embeddings,)
+        return transformer.position_embeddings, transformer.block_position_embeddings
+
+    @torch.no_grad()
+    def resize_position_embeddings(self, new_num_position_embeddings: int) -> None:
+        """
+        Set `config.max_sequence_length`, in place. Positions that were there keep their vectors, new ones are initialized.
+
+        Args:
+            new_num_position_embeddings (`int`): tokens that Part A, and each piece, may have.
+        """
+        if new_num_position_embeddings < 1:
+            raise ValueError(f"new_num_position_embeddings={new_num_position_embeddings}: it must be at least 1.")
+        added = new_num_position_embeddings - self.config.max_sequence_length
+        self.config.max_sequence_length = new_num_position_embeddings
+        for table in self.get_position_embeddings():
+            old = table.weight
+            new = old.new_empty(len(old) + added, old.shape[1]).normal_(0.0, self.config.initializer_range)
+            kept = min(len(old), len(new))
+            new[:kept] = old[:kept]
+            table.num_embeddings = len(new)
+            table.weight = nn.Parameter(new, requires_grad=old.requires_grad)
+
+    def _flash_attn_can_dispatch(self, flash_attn_version: int, is_init_check: bool = False) -> bool:
+        raise ValueError(
+            f"FlashAttention {flash_attn_version} knows causal and full attention only; GLM's Part A is seen in both "
+            'directions and Part B is not. Use attn_implementation="sdpa" (the default) or "flex_attention".'
+        )
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs) -> "GLMPreTrainedModel":
+        """Load a checkpoint as [`~transformers.PreTrainedModel.from_pretrained`] does, and refuse one that holds NaN."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if model.can_generate() and model.generation_config.eos_token_id is None:
+            # without a generation_config.json it is made from config.json as it stands, which is bare in an old folder
+            model.generation_config = GenerationConfig.from_model_config(model.config)
+        for name, parameter in model.named_parameters():
+            if (
+                type(parameter.data) is torch.Tensor  # quantized ones have no sum
+                and parameter.is_floating_point()
+                and not parameter.is_meta
+                and not parameter.sum(dtype=torch.float32).isfinite()
+            ):
+                raise ValueError(
+                    f"{name} holds NaN or infinite values. The checkpoint is damaged or its training diverged: load an "
+                    "earlier one."
+                )
+        return loaded
+
+
+class GLMModel(GLMPreTrainedModel):
+    """GLM without a head: hidden states of Part A and Part B."""
+
+    def __init__(self, config: GLMConfig):
+        super().__init__(config)
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.transformer = GLMTransformer(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embeddings."""
+        return self.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the word embeddings."""
+        self.word_embeddings = value
+
+    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        block_position_ids: torch.LongTensor | None = None,
+        document_ids: torch.LongTensor | None = None,
+        cache: Cache | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutputWithPast:
+        r"""
+        Args:
+            input_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
+                Part A, then the pieces of Part B, each `sop` and its span; or Part A alone.
+            attention_mask (`torch.Tensor` of shape `(B, T)`, *optional*):
+                1 on tokens, 0 on padding, which may stand on either side. A ready mask of shape `(B, 1, T, T)` is taken as it
+                is: boolean or 0/1 (True and 1: seen), or floating point (added to the scores).
+            position_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
+                Position in the corrupted text; a piece stands on the position of its blank. Derived from the tokens if
+                omitted, see `derive_positions`.
+            block_position_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
+                0 in Part A; 1, 2, 3, ... in each piece. Derived if omitted.
+            document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
+                For packed rows: which document a token belongs to, each one a run of tokens. Documents never see each other.
+            cache (`Cache`, *optional*):
+                Keys and values of the tokens before these, seen by all of them. Derived positions count on from there.
+            inputs_embeds (`torch.FloatTensor` of shape `(B, T, hidden_size)`, *optional*): in place of `input_ids`.
+            use_cache (`bool`, *optional*): whether to return `cache`. Packed rows have none.
+
+        Raises:
+            `ValueError`: neither or both of `input_ids` and `inputs_embeds`; stacked positions; ids or positions outside their
+            tables; more pieces than blanks; packed rows without positions or with a cache.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("Pass exactly one of input_ids and inputs_embeds.")
+        check_position_shapes(position_ids, block_position_ids)
+        _check_mask_shape(attention_mask)
+        _check_cache(cache, attention_mask, (inputs_embeds if input_ids is None else input_ids).shape[1])
+        if inputs_embeds is None:
+            check_range(input_ids, self.word_embeddings.weight.shape[0], "input_ids", "vocabulary (vocab_size)")
+            inputs_embeds = self.word_embeddings(input_ids)
+        if document_ids is not None:
+            self._check_packed(position_ids, block_position_ids, cache)
+        elif self._may_be_packed(attention_mask, position_ids, block_position_ids, cache):
+            ids = self._recognize(inputs_embeds) if input_ids is None else input_ids
+            block_position_ids, document_ids = derive_documents(ids, position_ids, self.config.decoder_start_token_id)
+        elif use_cache and cache is None:
+            cache = DynamicCache(config=self.config)
+        if position_ids is None or block_position_ids is None:
+            _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
+            derived = self._derive_positions(input_ids, inputs_embeds, attention_mask, block_position_ids, cache)
+            position_ids = derived[0] if position_ids is None else position_ids
+            block_position_ids = derived[1] if block_position_ids is None else block_position_ids
+        _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
+        block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
+        rows = self.transformer.position_embeddings.weight.shape[0]
+        check_range(position_ids, rows, "position_ids", "position table (max_sequence_length + 1)")
+        if self.config.block_position_encoding:
+            check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length + 1)")
+        hidden_states = self.transformer(
+            inputs_embeds,
+            position_ids,
+            block_position_ids,
+            self._mask(inputs_embeds, attention_mask, block_position_ids, document_ids, cache),
+            cache,
+            **kwargs,
+        )
+        return BaseModelOutputWithPast(last_hidden_state=hidden_states, cache=cache)
+
+    def _derive_positions(self, input_ids, inputs_embeds, attention_mask, block_position_ids, cache):
+        """Positions of rows that come without."""
+        length = inputs_embeds.shape[1]
+        if length == 1 and cache is not None and cache.get_seq_length() > 0:
+            raise ValueError(
+                "A token that follows a cache does not show its positions: pass position_ids and block_position_ids."
+            )
+        is_token = torch.ones(inputs_embeds.shape[:2], dtype=torch.bool, device=inputs_embeds.device)
+        if attention_mask is not None and attention_mask.dim() == 2:
+            is_token = attention_mask[:, -length:].to(inputs_embeds.device).bool()
+        if input_ids is None:
+            input_ids = self._recognize(inputs_embeds)
+        position_ids, block_position_ids = derive_positions(
+            input_ids,
+            is_token,
+            mask_token_ids=self.config.mask_token_ids,
+            sop=self.config.decoder_start_token_id,
+            block_position_ids=block_position_ids,
+        )
+        if cache is not None:
+            before = cache.get_seq_length()
+            if attention_mask is not None and attention_mask.dim() == 2:
+                before = attention_mask[:, :-length].sum(-1, keepdim=True).long()
+            position_ids = position_ids + before
+        return position_ids, block_position_ids
+
+    def _recognize(self, inputs_embeds):
+        """The ids of sop and the mask tokens among embeddings that were looked up in the table; -1 for all others."""
+        input_ids = torch.full(inputs_embeds.shape[:2], -1, device=inputs_embeds.device)
+        for token_id in {self.config.decoder_start_token_id, *(self.config.mask_token_ids or [])} - {None}:
+            # looked up: weights that are offloaded are there only while their module runs, and an adapter may add to them
+            embedding = self.word_embeddings(torch.tensor(token_id, device=inputs_embeds.device))
+            input_ids = input_ids.masked_fill((inputs_embeds == embedding).all(-1), token_id)
+        return input_ids
+
+    def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, cache):
+        """
+        Part A sees all of Part A; Part B sees Part A and its own past (paper, Figure 2d).
+
+                     x1 x2 [M] S  x3
+            x1, x2,  1  1  1  .  .      Part A
+            [M]      1  1  1  .  .
+            S        1  1  1  1  .      Part B
+            x3       1  1  1  1  1
+        """
+        if attention_mask is not None and attention_mask.dim() == 4:
+            return self._ready_mask(attention_mask, inputs_embeds.dtype)
+        in_part_a = block_position_ids == 0
+        if document_ids is not None:
+            return self._packed_mask(inputs_embeds, attention_mask, in_part_a, document_ids)
+        part_a = torch.where(in_part_a, 0, -1)
+        if cache is not None:
+            # create_causal_mask reads it by the key's place in the cache; a lone new token sees all that is there
+            part_a = None if part_a.shape[1] == 1 else self._at_cache_places(part_a, cache)
+        # no position_ids here: create_causal_mask takes any step but +1 for the start of another packed sequence
+        mask = create_causal_mask(self.config, inputs_embeds, attention_mask, cache, block_sequence_ids=part_a)
+        return _additive(mask, inputs_embeds)
+
+    def _packed_mask(self, inputs_embeds, attention_mask, in_part_a, document_ids):
+        """The mask of each document by itself. Here the step other than +1 is wanted: it tells the documents apart."""
+        if attention_mask is not None:
+            document_ids = document_ids.masked_fill(attention_mask == 0, -1)
+        place = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)
+        begins = nn.functional.pad(document_ids[:, 1:] != document_ids[:, :-1], (1, 0), value=True)
+        place_in_document = place - torch.where(begins, place, 0).cummax(-1)[0]
+        mask = create_causal_mask(
+            self.config,
+            inputs_embeds,
+            None,
+            None,
+            position_ids=place_in_document,
+            block_sequence_ids=torch.where(in_part_a, document_ids, -1),
+        )
+        return _additive(mask, inputs_embeds)
+
+    def _ready_mask(self, mask, dtype):
+        """A mask given whole, in the form that the attention implementation reads: all would add 0 and 1 to the scores."""
+        additive = mask.is_floating_point() and (torch.compiler.is_compiling() or bool((mask <= 0).all()))
+        if self.config._attn_implementation == "flex_attention":
+            if additive:
+                raise ValueError(
+                    "flex_attention takes no additive mask: pass a boolean one, True where a token is seen, or use sdpa."
+                )
+            seen = mask.bool()
+            return create_block_mask(
+                lambda row, head, query, key: seen[row, 0, query, key],
+                seen.shape[0], None, seen.shape[2], seen.shape[3], device=str(mask.device),
+            )  # fmt: skip
+        if additive:
+            return mask.to(dtype)
+        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
+            ~mask.bool(), torch.finfo(dtype).min
+        )
+
+    @staticmethod
+    def _at_cache_places(part_a, cache):
+        length = part_a.shape[1]
+        kv_length, kv_offset = cache.get_mask_sizes(length, 0)
+        places = torch.arange(length, device=part_a.device) + cache.get_query_offset(0)
+        return part_a.new_full((part_a.shape[0], kv_length + kv_offset), -1).index_copy(1, places, part_a)
+
+    @staticmethod
+    def _may_be_packed(attention_mask, position_ids, block_position_ids, cache):
+        """Several sequences in a row without padding, told apart by the first positions alone, as Transformers passes them."""
+        if position_ids is None or block_position_ids is not None or attention_mask is not None:
+            return False
+        if cache is not None or torch.compiler.is_compiling():
+            return False
+        return bool((position_ids[:, 1:] == 0).any())
+
+    @staticmethod
+    def _check_packed(position_ids, block_position_ids, cache):
+        if position_ids is None or block_position_ids is None:
+            raise ValueError(
+                "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
+            )
+        if cache is not None:
+            raise ValueError("Packed rows (document_ids) take no cache: pass each document as a row of its own.")
+
+
+def _additive(mask, inputs_embeds):
+    """sdpa's boolean mask as sdpa adds it. Left boolean, each layer makes one of its own and keeps it for the backward pass."""
+    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
+        return mask
+    device, dtype = mask.device, inputs_embeds.dtype
+    if torch.is_autocast_enabled(device.type):
+        dtype = torch.get_autocast_dtype(device.type)
+    return torch.zeros(mask.shape, dtype=dtype, device=device).masked_fill(~mask, -math.inf)
+
+
+def _check_positions_fit(position_ids, block_position_ids, inputs_embeds):
+    rows, length = inputs_embeds.shape[:2]
+    if length == 0:
+        raise ValueError("The rows are empty: give at least one token.")
+    for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
+        if positions is not None and (positions.shape[1] != length or positions.shape[0] not in (1, rows)):
+            raise ValueError(
+                f"{name} have shape {tuple(positions.shape)}, the row has {(rows, length)}. Give one position for each "
+                "token of each row. (With PEFT's virtual tokens, import transformers_glm: it lays them out.)"
+            )
+
+
+def _check_cache(cache, attention_mask, length):
+    if isinstance(cache, EncoderDecoderCache):
+        raise ValueError(
+            "The cache is that of an encoder and a decoder, GLM is one Transformer. For PEFT's prefix tuning take "
+            'task_type="CAUSAL_LM"; batches and scripts stay as they are.'
+        )
+    if not isinstance(cache, DynamicCache) or attention_mask is None or attention_mask.dim() != 2:
+        return
+    if attention_mask.shape[1] < cache.get_seq_length() + length:
+        raise ValueError(
+            f"attention_mask has {attention_mask.shape[1]} columns, the cache {cache.get_seq_length()} and the row "
+            f"{length}. Give a mask of both, the cache's columns first."
+        )
+
+
+def _check_mask_shape(attention_mask):
+    number = isinstance(attention_mask, int | float)
+    if number or (isinstance(attention_mask, torch.Tensor) and attention_mask.dim() not in (2, 4)):
+        got = attention_mask if number else tuple(attention_mask.shape)
+        raise ValueError(
+            f"attention_mask must have shape (batch, sequence), got {got}. The old GLM code took the "
+            "length of Part A for it: leave that to block_position_ids, which are 0 in Part A, and pass 1 on tokens, 0 on "
+            "padding."
+        )
+
+
+def check_range(ids: torch.Tensor, size: int, name: str, table: str) -> None:
+    """Name an id outside its table. On an accelerator the look would stall it, and its own assertion speaks."""
+    if ids.device.type != "cpu" or torch.compiler.is_compiling() or ids.numel() == 0:
+        return
+    lowest, highest = (int(bound) for bound in torch.aminmax(ids))
+    if lowest < 0 or highest >= size:
+        raise ValueError(
+            f"{name} holds {highest if highest >= size else lowest}, outside the {table} of {size}. Shorten the text or take "
+            "a model with a larger table; ids must come from the tokenizer that belongs to the model."
+        )
 
 
 class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
@@ -346,198 +830,8 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         )
 
 
-class GLMForMultipleChoice(GLMPreTrainedModel):
-    """GLM that scores candidates for a blank by their log-probabilities; the text is read once for all of them."""
-
-    _tied_weights_keys = {"lm_head.weight": "glm.word_embeddings.weight"}
-    _fsdp_plan = {"lm_head": "keep_full_weight"}
-
-    def __init__(self, config: GLMConfig):
-        super().__init__(config)
-        self.glm = GLMModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
-
-    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        block_position_ids: torch.LongTensor | None = None,
-        cache: Cache | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        document_ids: torch.LongTensor | None = None,
-        choice_ids: torch.LongTensor | list[list[torch.LongTensor]] | None = None,
-        choice_indices: torch.LongTensor | list[list[torch.LongTensor]] | None = None,
-        labels: torch.LongTensor | None = None,
-        use_cache: bool | None = None,
-        length_normalization: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> MultipleChoiceModelOutput:
-        r"""
-        Args:
-            input_ids (`torch.LongTensor` of shape `(B, T)`):
-                Part A, then the pieces of each choice: one, on the same blank as all others
-                ([`~GLMTokenizer.build_inputs_for_multiple_choice`] makes them), or one for each of several blanks, in which
-                the later ones see the earlier. Choices do not see each other. Or, of shape `(B, C, T)` and without
-                `choice_ids`, one text for each choice, as `DataCollatorForMultipleChoice` makes them: what the texts of an
-                example share at their beginning is the context, what each has beyond it the choice, see
-                [`lay_out_choices`].
-            attention_mask, position_ids, block_position_ids, cache, inputs_embeds, use_cache: See [`GLMModel`].
-            document_ids (`torch.LongTensor` of shape `(B, T)`, *optional*):
-                Where choices have a Part A of their own: tokens of different documents never see each other.
-            choice_ids (`torch.LongTensor` of shape `(B, C, L)`, or nested lists of tensors):
-                The tokens of each choice that are scored, -100 where there is none.
-            choice_indices (`torch.LongTensor` of shape `(B, C, L)`, or nested lists of tensors):
-                Index in the row of the position that predicts each of them.
-            labels (`torch.LongTensor` of shape `(B,)`, *optional*): the right choices.
-            length_normalization (`bool`, *optional*, defaults to `False`): whether to divide each score by its tokens.
-            num_items_in_batch (`int` or `torch.Tensor`, *optional*): the loss is the sum over the rows divided by it.
-
-        Returns:
-            `MultipleChoiceModelOutput`: `logits` (B, C) are the sums of the choices' log-probabilities; `-inf` stands where
-            a row has fewer choices than others.
-        """
-        if input_ids is not None and input_ids.dim() == 3 and choice_ids is None:
-            row = self._lay_out_texts(input_ids, attention_mask, position_ids, block_position_ids)
-            input_ids, attention_mask, position_ids, block_position_ids, choice_ids, choice_indices = row
-        rows = (input_ids if input_ids is not None else inputs_embeds).shape[0]
-        choice_ids, choice_indices = self._stack(choice_ids, rows), self._stack(choice_indices, rows)
-        outputs = self.glm(
-            input_ids=input_ids,
-            attention_mask=self._mask(attention_mask, block_position_ids, document_ids, choice_indices, cache),
-            position_ids=position_ids,
-            block_position_ids=block_position_ids,
-            cache=cache,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            **kwargs,
-        )
-        logits = self._score(outputs.last_hidden_state, choice_ids, choice_indices, length_normalization)
-        loss = None
-        if labels is not None:
-            self._check_right_choices(logits, labels)
-            loss = fixed_cross_entropy(logits, labels.to(logits.device), num_items_in_batch)
-        return MultipleChoiceModelOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
-        )
-
-    def _lay_out_texts(self, input_ids, attention_mask, position_ids, block_position_ids):
-        """Plain texts (B, C, T) as one row an example: what `forward` takes, in its order."""
-        masks, sop, pad = self.config.mask_token_ids, self.config.decoder_start_token_id, self.config.pad_token_id or 0
-        if position_ids is not None or block_position_ids is not None or not masks or sop is None:
-            raise ValueError(
-                "Plain texts (batch, choices, tokens) are laid out with config.mask_token_ids and "
-                f"config.decoder_start_token_id, here {masks} and {sop}: set both, and leave out positions."
-            )
-        is_token = torch.ones_like(input_ids).bool() if attention_mask is None else attention_mask.bool()
-        examples = [
-            lay_out_choices(
-                [text[kept].tolist() for text, kept in zip(*example, strict=True)], mask_token_ids=masks, sop=sop
-            )
-            for example in zip(input_ids.cpu(), is_token.cpu(), strict=True)
-        ]
-
-        def padded(name, value):
-            rows = [torch.tensor(example[name]) for example in examples]
-            return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value).to(input_ids.device)
-
-        def stacked(name):
-            choices = [[torch.tensor(choice, dtype=torch.long) for choice in example[name]] for example in examples]
-            return self._stack(choices, len(examples)).to(input_ids.device)
-
-        row = [padded("input_ids", pad), padded("position_ids", 0), padded("block_position_ids", 0)]
-        lengths = torch.tensor([len(example["input_ids"]) for example in examples], device=input_ids.device)
-        mask = (torch.arange(row[0].shape[1], device=input_ids.device) < lengths[:, None]).long()
-        return row[0], mask, row[1], row[2], stacked("choice_ids"), stacked("choice_indices")
-
-    @staticmethod
-    def _check_right_choices(logits, labels):
-        if torch.compiler.is_compiling() or logits.device.type != "cpu":
-            return
-        empty = logits.gather(-1, labels.clamp(min=0)[:, None]).squeeze(-1).isneginf() & (labels >= 0)
-        if bool(empty.any()):
-            row = int(empty.nonzero()[0])
-            raise ValueError(f"The right choice of row {row}, number {int(labels[row])}, has no tokens to score.")
-
-    @staticmethod
-    def _stack(choices, rows):
-        """Nested lists of tensors, as the old code took them (one list a row), in a tensor (B, C, L) padded with -100."""
-        if choices is None:
-            raise ValueError(
-                "choice_ids and choice_indices say what is scored: make them with "
-                "tokenizer.build_inputs_for_multiple_choice(inputs, choices)."
-            )
-        if isinstance(choices, torch.Tensor):
-            return choices
-        choices = choices[:rows]
-        most, longest = max(len(row) for row in choices), max(len(choice) for row in choices for choice in row)
-        stacked = choices[0][0].new_full((len(choices), most, longest), -100)
-        for index, row in enumerate(choices):
-            for number, choice in enumerate(row):
-                stacked[index, number, : len(choice)] = choice
-        return stacked
-
-    @classmethod
-    def _mask(cls, attention_mask, block_position_ids, document_ids, choice_indices, cache):
-        """
-        The mask (B, 1, T, T) of a row whose choices do not see each other; without positions a row has one piece at most.
-        Columns of a cache stand before it and are seen by all.
-
-                     x1 [M] S  y1 S  z1
-            x1, [M]  1  1  .  .  .  .      Part A
-            S        1  1  1  .  .  .      a choice
-            y1       1  1  1  1  .  .
-            S        1  1  .  .  1  .      another
-            z1       1  1  .  .  1  1
-        """
-        if block_position_ids is None or (attention_mask is not None and attention_mask.dim() == 4):
-            return attention_mask
-        choice = cls._choice_of_each_token(block_position_ids, choice_indices.to(block_position_ids.device))
-        place = torch.arange(choice.shape[1], device=choice.device)
-        same_choice = (choice[:, :, None] == choice[:, None, :]) & (place[:, None] >= place)
-        seen = same_choice | (block_position_ids == 0)[:, None, :]
-        if document_ids is not None:
-            seen = seen & (document_ids[:, :, None] == document_ids[:, None, :]).to(seen.device)
-        if cache is not None:
-            seen = nn.functional.pad(seen, (cache.get_seq_length(), 0), value=True)
-        if attention_mask is not None:
-            seen = seen & attention_mask.to(seen.device).bool()[:, None, :]
-        return seen[:, None]
-
-    @staticmethod
-    def _choice_of_each_token(block_position_ids, choice_indices):
-        """Which tokens are pieces of one choice: numbers (B, T), equal within a choice; a piece that none scores is alone."""
-        piece = (block_position_ids == 1).long().cumsum(-1)
-        rows, choices, longest = choice_indices.shape
-        number = torch.arange(1, choices + 1, device=piece.device).repeat_interleave(longest).expand(rows, -1)
-        indices = choice_indices.flatten(1)
-        nowhere = piece.shape[1] + 1
-        scored = torch.where(indices >= 0, piece.gather(1, indices.clamp(min=0)), nowhere)
-        choice_of_piece = -torch.arange(nowhere + 1, device=piece.device).expand(rows, -1)
-        return choice_of_piece.scatter(1, scored, number).gather(1, piece)
-
-    def _score(self, hidden_states, choice_ids, choice_indices, length_normalization):
-        scored = choice_ids != -100
-        batch = torch.arange(choice_ids.shape[0], device=hidden_states.device)[:, None, None].expand_as(choice_ids)[
-            scored
-        ]
-        predicting = hidden_states[batch, choice_indices.to(hidden_states.device)[scored]]  # (tokens, hidden_size)
-        logits = self.lm_head(predicting).float()
-        of_token = logits.log_softmax(-1).gather(-1, choice_ids[scored][:, None].to(logits.device)).squeeze(-1)
-        of_choice = logits.new_zeros(choice_ids.shape).masked_scatter(scored.to(logits.device), of_token).sum(-1)
-        lengths = scored.sum(-1).to(logits.device)
-        if length_normalization:
-            of_choice = of_choice / lengths.clamp(min=1)
-        return of_choice.masked_fill(lengths == 0, -torch.inf)
-
-
 __all__ = [
     "GLMForConditionalGeneration",
-    "GLMForMultipleChoice",
     "GLMForSequenceClassification",
     "GLMModel",
     "GLMPreTrainedModel",

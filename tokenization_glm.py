@@ -2,7 +2,7 @@
 """Tokenizer of GLM: `[CLS] text <eos>` with blanks, on the Rust backend, for new and for the released vocabularies."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, chain
 
 from tokenizers import AddedToken, Encoding, Tokenizer, decoders, pre_tokenizers, processors, trainers
@@ -63,6 +63,9 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             `sep_token`, `unk_token`: by default the usual names that the vocabulary holds. Each has its id, as
             `sop_token_id`; a role without a token is `None`. Further arguments are those of `PreTrainedTokenizerFast`.
     """
+
+    # backend of old vocabulary files; transformers_glm sets it when it is imported, a Hub repository has none
+    read_old_vocabulary: Callable[[Mapping, dict, dict], Tokenizer] | None = None
 
     vocab_files_names = {
         "tokenizer_file": "tokenizer.json",
@@ -128,14 +131,12 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 f"No vocabulary for {type(self).__name__} in {settings.get('name_or_path')!r}: it has none of {wanted}. "
                 "Give a folder that holds one, or train a vocabulary with GLMTokenizer.train(texts)."
             )
-        try:
-            from transformers_glm.legacy_vocabularies import read_vocabulary
-        except ImportError as error:
+        if self.read_old_vocabulary is None:
             raise ImportError(
-                "Only the package transformers-glm reads the vocabulary files of old checkpoints. Install it, or load the "
-                "checkpoint where it is installed and save it: tokenizer.json is read everywhere."
-            ) from error
-        return read_vocabulary(files, added, settings)
+                "Only the package transformers-glm reads the vocabulary files of old checkpoints. Install it and import "
+                "transformers_glm, or load the checkpoint where it is installed and save it: tokenizer.json is read everywhere."
+            )
+        return self.read_old_vocabulary(files, added, settings)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 8192, min_frequency: int = 2, **kwargs) -> "GLMTokenizer":

@@ -18,7 +18,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from configuration_glm import GLMConfig
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
+from modeling_glm import GLMForConditionalGeneration
+from multiple_choice_glm import GLMForMultipleChoice
 from tokenization_glm import NEW_TOKENS, GLMTokenizer
 from transformers_glm import fill_blanks
 

@@ -22,7 +22,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from tokenization_glm import GLMTokenizer
-from transformers_glm.collator import DataCollatorForBlankInfilling
+from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -44,7 +44,7 @@ def write_checkpoint(folder: Path, layers: int, width: int, vocabulary: int) -> 
 
 def convert_in_a_process(source: Path, out: Path) -> dict:
     """Convert, and print seconds and peak memory; the memory before is what the libraries take."""
-    from transformers_glm.conversion import convert
+    from transformers_glm.conversion.run import convert
 
     def memory(field):
         return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024

@@ -6,7 +6,7 @@ One card: pretraining, the largest size that trains, generation, the data loader
     python benchmarks/gpu.py --small     # tiny models on any machine: shows that it runs, measures nothing
 
 Pretraining is GLM of 335M parameters on packed rows of real text, bfloat16 and AdamW, beside BERT-large and GPT-2-medium with
-the same vocabulary on the same text. The share is GLM's arithmetic (`transformers_glm.costs`, every row attended whole) of the
+the same vocabulary on the same text. The share is GLM's arithmetic (`transformers_glm.pretraining.costs`, every row attended whole) of the
 rate of one large bfloat16 product on the same card. Generation is greedy, in bfloat16; a static cache is compiled by `generate`.
 """
 

@@ -21,8 +21,8 @@ from transformers import DataCollatorForLanguageModeling, PreTrainedModel
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from tokenization_glm import GLMTokenizer
-from transformers_glm.collator import DataCollatorForBlankInfilling
-from transformers_glm.costs import Batch, training_flops
+from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
+from transformers_glm.pretraining.costs import Batch, training_flops
 
 
 SIZES = ("10b", "2b", "515m", "410m", "335m", "110m")

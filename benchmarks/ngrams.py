@@ -16,18 +16,19 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
-from transformers_glm.arguments import parse_arguments
-from transformers_glm.classifier_rows import texts_of_classifier
-from transformers_glm.cloze import ClozeTask, Row, label_key
-from transformers_glm.cloze_arguments import (
+from transformers_glm.cloze.arguments import (
     FinetuningModelArguments,
     TaskArguments,
     TaskDataArguments,
     TrainingArguments,
 )
-from transformers_glm.cloze_data import load_data
-from transformers_glm.cloze_evaluation import evaluate_predictions, prediction_lines, write_results
-from transformers_glm.patterns import write
+from transformers_glm.cloze.classifier_rows import texts_of_classifier
+from transformers_glm.cloze.data import load_data
+from transformers_glm.cloze.evaluation import evaluate_predictions, prediction_lines, write_results
+from transformers_glm.cloze.questions import Row, label_key
+from transformers_glm.cloze.task import ClozeTask
+from transformers_glm.data.patterns import write
+from transformers_glm.runs.arguments import parse_arguments
 
 
 def text_of(task: ClozeTask, row: Row) -> str:

@@ -18,7 +18,7 @@ from environment import describe, medians
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from tokenization_glm import GLMTokenizer
-from transformers_glm.collator import DataCollatorForBlankInfilling
+from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 
 
 def make_rows(number: int, max_tokens: int) -> tuple[list[dict], GLMTokenizer]:

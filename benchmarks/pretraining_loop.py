@@ -21,9 +21,10 @@ from environment import Median, describe
 from transformers import Trainer, TrainerCallback
 
 from modeling_glm import GLMForConditionalGeneration
-from transformers_glm.arguments import parse_arguments
-from transformers_glm.pretraining import pretrain
-from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.run import pretrain
+from transformers_glm.runs.arguments import parse_arguments
+from transformers_glm.runs.model_arguments import ModelArguments
 
 
 class Recorder(TrainerCallback):

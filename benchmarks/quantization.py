@@ -24,8 +24,8 @@ from transformers import AutoModelForSeq2SeqLM, BitsAndBytesConfig, TorchAoConfi
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from tokenization_glm import GLMTokenizer
-from transformers_glm.collator import DataCollatorForBlankInfilling
-from transformers_glm.optimizer import MuonWithAdamW
+from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
+from transformers_glm.pretraining.optimizer import MuonWithAdamW
 
 
 ROW, BATCH = 48, 32

@@ -34,7 +34,7 @@ from transformers import (
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from tokenization_glm import GLMTokenizer
-from transformers_glm.collator import DataCollatorForBlankInfilling
+from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 
 
 VOCABULARY = 30592

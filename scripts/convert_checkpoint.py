@@ -70,8 +70,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Convert, verify and write back, as asked."""
     options = parse(arguments)
-    from transformers_glm.checkpoint_formats import OURS
-    from transformers_glm.conversion import convert, write_hub_state
+    from transformers_glm.conversion.formats import OURS
+    from transformers_glm.conversion.run import convert, write_hub_state
 
     if options.out is not None:
         checkpoint = convert(
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             print(f"{options.source} is {checkpoint.form}: converted into {options.out}")
             if options.verify:
-                from transformers_glm.conversion_check import verify
+                from transformers_glm.conversion.verify import verify
 
                 print(f"verified: {verify(checkpoint, options.out)}")
     if options.to_hub_state is not None:
@@ -99,6 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from transformers_glm.arguments import run
+    from transformers_glm.runs.arguments import run
 
     run(main)

@@ -24,18 +24,19 @@ from datasets import Dataset
 from matplotlib.figure import Figure
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from transformers_glm.arguments import parse_arguments
-from transformers_glm.baselines import Trigram, Unigram
-from transformers_glm.collator import DataCollatorForBlankInfilling
-from transformers_glm.documents import tokenize_documents
+from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
+from transformers_glm.blanking.pictures import draw_attention_mask, draw_positions
+from transformers_glm.data.documents import tokenize_documents
+from transformers_glm.data.python_text import python_texts, without_repetition
+from transformers_glm.data.sources import DocumentSource, hold_out, load_documents
 from transformers_glm.infilling import fill_blanks
-from transformers_glm.pictures import draw_attention_mask, draw_positions
-from transformers_glm.pretraining import pretrain
-from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
-from transformers_glm.python_text import python_texts, without_repetition
-from transformers_glm.sources import DocumentSource, hold_out, load_documents
-from transformers_glm.span_scores import score_glm, score_left_to_right, text_tokens
-from transformers_glm.time_limit import Plan
+from transformers_glm.metrics.ngrams import Trigram, Unigram
+from transformers_glm.metrics.span_scores import score_glm, score_left_to_right, text_tokens
+from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.run import pretrain
+from transformers_glm.runs.arguments import parse_arguments
+from transformers_glm.runs.model_arguments import ModelArguments
+from transformers_glm.runs.time_limit import Plan
 
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain_demo.yaml"
@@ -211,6 +212,6 @@ def save_metrics(metrics: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    from transformers_glm.arguments import run
+    from transformers_glm.runs.arguments import run
 
     run(main)

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers_glm.arguments import parse_arguments, run
-from transformers_glm.language_modeling_run import LanguageModelingArguments, evaluate_lm
+from transformers_glm.language_modeling.run import LanguageModelingArguments, evaluate_lm
+from transformers_glm.runs.arguments import parse_arguments, run
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:

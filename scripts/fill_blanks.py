@@ -98,6 +98,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from transformers_glm.arguments import run
+    from transformers_glm.runs.arguments import run
 
     run(main)

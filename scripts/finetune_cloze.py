@@ -16,14 +16,14 @@ import logging
 import shlex
 from collections.abc import Sequence
 
-from transformers_glm.arguments import parse_arguments, run
-from transformers_glm.cloze_arguments import (
+from transformers_glm.cloze.arguments import (
     FinetuningModelArguments,
     TaskArguments,
     TaskDataArguments,
     TrainingArguments,
 )
-from transformers_glm.cloze_finetuning import finetune
+from transformers_glm.cloze.run import finetune
+from transformers_glm.runs.arguments import parse_arguments, run
 
 
 def main(arguments: Sequence[str]) -> dict[str, float | int | str]:

@@ -15,9 +15,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from transformers_glm.arguments import parse_arguments, run
-from transformers_glm.seq2seq import Settings, finetune
-from transformers_glm.seq2seq_arguments import GenerationArguments, ModelArguments, RowArguments, TrainingArguments
+from transformers_glm.runs.arguments import parse_arguments, run
+from transformers_glm.seq2seq.arguments import GenerationArguments, ModelArguments, RowArguments, TrainingArguments
+from transformers_glm.seq2seq.run import Settings, finetune
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from configuration_glm import GLMConfig
-from transformers_glm.arguments import read_yaml, run
-from transformers_glm.costs import activation_bytes, blanked, count_parameters, state_bytes, training_flops
-from transformers_glm.pretraining_arguments import DataArguments, ModelArguments
+from transformers_glm.pretraining.arguments import DataArguments
+from transformers_glm.pretraining.costs import activation_bytes, blanked, count_parameters, state_bytes, training_flops
+from transformers_glm.runs.arguments import read_yaml, run
+from transformers_glm.runs.model_arguments import ModelArguments
 
 
 HEADER = ("run", "parameters", "text", "rows", "cards", "DDP", "FSDP2", "FSDP2, checkpointing", "days", "days, chk.")

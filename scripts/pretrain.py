@@ -11,9 +11,10 @@ Run again with the same output_dir, it goes on from the last checkpoint. docs/sc
 import logging
 from collections.abc import Sequence
 
-from transformers_glm.arguments import parse_arguments, run
-from transformers_glm.pretraining import pretrain
-from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.run import pretrain
+from transformers_glm.runs.arguments import parse_arguments, run
+from transformers_glm.runs.model_arguments import ModelArguments
 
 
 def main(arguments: Sequence[str]) -> dict[str, float]:

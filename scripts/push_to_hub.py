@@ -42,8 +42,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the repository, and upload it as asked."""
     options = parse(arguments)
-    from transformers_glm.hub import About, make_repository, push
-    from transformers_glm.hub_adapters import is_adapter, make_adapter_repository
+    from transformers_glm.hub.adapters import is_adapter, make_adapter_repository
+    from transformers_glm.hub.repository import About, make_repository, push
 
     about = About(
         name=options.push,
@@ -76,6 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from transformers_glm.arguments import run
+    from transformers_glm.runs.arguments import run
 
     run(main)

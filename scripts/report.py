@@ -12,8 +12,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers_glm.arguments import run
-from transformers_glm.reports import as_markdown, draw, group_runs, read_runs
+from transformers_glm.runs.arguments import run
+from transformers_glm.runs.reports import as_markdown, draw, group_runs, read_runs
 
 
 def main(arguments: Sequence[str]) -> str:

@@ -53,7 +53,7 @@ def show(batch, tokenizer, console) -> None:
     """Print the rows, each as one line for the tokens and one for each number they have, folded at the console's width."""
     from rich.text import Text
 
-    from transformers_glm.pictures import PADDING, color_of, parts
+    from transformers_glm.blanking.pictures import PADDING, color_of, parts
 
     for row in range(len(batch["input_ids"])):
         of_part = parts(batch, row)
@@ -71,7 +71,7 @@ def show(batch, tokenizer, console) -> None:
 
 def lines_of(batch, tokenizer, row: int) -> dict[str, list[str]]:
     """The cells of each line, one for each token; a label that is not predicted is "-"."""
-    from transformers_glm.pictures import spell
+    from transformers_glm.blanking.pictures import spell
 
     lines = {}
     for name in (name for name in LINES if name in batch):
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str]) -> None:
     from transformers import AutoTokenizer
 
     import transformers_glm
-    from transformers_glm.pictures import save_picture
+    from transformers_glm.blanking.pictures import save_picture
 
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     collator = transformers_glm.DataCollatorForBlankInfilling(
@@ -136,6 +136,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from transformers_glm.arguments import run
+    from transformers_glm.runs.arguments import run
 
     run(main)

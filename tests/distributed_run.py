@@ -13,7 +13,7 @@ from accelerate.utils import DistributedType
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
-from transformers_glm import pretraining
+from transformers_glm.pretraining import run as pretraining
 
 
 class Recorder(TrainerCallback):

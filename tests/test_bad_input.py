@@ -9,7 +9,8 @@ from transformers.testing_utils import CaptureLogger
 
 import transformers_glm  # noqa: F401 (registers)
 from configuration_glm import GLMConfig
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
+from modeling_glm import GLMForConditionalGeneration, GLMModel
+from multiple_choice_glm import GLMForMultipleChoice
 from transformers_glm.infilling import fill_blanks
 
 

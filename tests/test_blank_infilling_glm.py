@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_span import naive_example
 
-from blank_infilling_glm import Blank, blank_out, derive_documents, lay_out, lay_out_spans
+from blank_infilling_glm import Blank, blank_out, derive_documents, lay_out
+from transformers_glm.blanking.layout import lay_out_spans
 
 
 MASK, SOP, EOP = 2, 3, 4

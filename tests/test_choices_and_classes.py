@@ -17,8 +17,8 @@ from transformers import (
 )
 
 import transformers_glm  # noqa: F401
-from blank_infilling_glm import lay_out_choices
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
+from modeling_glm import GLMForConditionalGeneration
+from multiple_choice_glm import GLMForMultipleChoice, lay_out_choices
 from tokenization_glm import GLMTokenizer
 
 

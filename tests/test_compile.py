@@ -9,7 +9,8 @@ from conftest import TEXTS, make_config
 from torch._dynamo.utils import counters
 from transformers import DataCollatorForSeq2Seq
 
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMForSequenceClassification
+from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification
+from multiple_choice_glm import GLMForMultipleChoice
 from transformers_glm import DataCollatorForBlankInfilling
 
 

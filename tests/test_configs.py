@@ -12,12 +12,13 @@ from transformers import HfArgumentParser
 
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
-from transformers_glm.arguments import parse_arguments
-from transformers_glm.cloze_arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments
-from transformers_glm.cloze_arguments import TrainingArguments as FinetuningArguments
-from transformers_glm.objectives import ObjectiveSettings
-from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
-from transformers_glm.tasks import load_task, task_names
+from transformers_glm.blanking.objectives import ObjectiveSettings
+from transformers_glm.cloze.arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments
+from transformers_glm.cloze.arguments import TrainingArguments as FinetuningArguments
+from transformers_glm.cloze.tasks import load_task, task_names
+from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.runs.arguments import parse_arguments
+from transformers_glm.runs.model_arguments import ModelArguments
 
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))

@@ -17,10 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, GPT2Config, GPT2LMHeadModel
 from transformers.cache_utils import DynamicCache
 
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
+from modeling_glm import GLMForConditionalGeneration
+from multiple_choice_glm import GLMForMultipleChoice
 from transformers_glm import DataCollatorForBlankInfilling, fill_blanks
-from transformers_glm.checkpoint_files import MappedFile
-from transformers_glm.conversion import convert
+from transformers_glm.conversion.files import MappedFile
+from transformers_glm.conversion.run import convert
 
 
 VOCABULARY, WIDTH, HEADS, ROWS, LENGTH = 400, 64, 4, 4, 96

@@ -13,7 +13,7 @@ from without_package import run_python
 
 import generation_glm
 from generation_glm import HOOKS, find_changed_hooks
-from transformers_glm.hub import make_repository
+from transformers_glm.hub.repository import make_repository
 
 
 # the hook as Transformers 5.23 had it: its cache would be dropped without a word

@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 from transformers import DynamicCache
 
 from configuration_glm import GLMConfig
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMForSequenceClassification
-from transformers_glm.conversion import convert
+from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification
+from multiple_choice_glm import GLMForMultipleChoice
+from transformers_glm.conversion.run import convert
 
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "open"

@@ -59,9 +59,9 @@ def test_the_hub_files_are_these():
         "configuration_glm.py",
         "generation_glm.py",
         "modeling_glm.py",
+        "multiple_choice_glm.py",
         "prompts_glm.py",
         "tokenization_glm.py",
-        "transformer_glm.py",
     ]
 
 

@@ -11,7 +11,7 @@ from naive_glm import naive_logits, naive_mask, naive_row
 from tiny_models import FIGURE_2, HEADS, LABELS, MODELS, WEIGHTS, each_implementation, same
 from transformers import StaticCache
 
-from modeling_glm import GLMForMultipleChoice
+from multiple_choice_glm import GLMForMultipleChoice
 
 
 pytestmark = pytest.mark.core

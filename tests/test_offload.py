@@ -9,7 +9,8 @@ from packaging.version import Version
 from transformers import AutoModelForSeq2SeqLM
 
 import transformers_glm  # noqa: F401  registers GLM
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMForSequenceClassification, GLMModel
+from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification, GLMModel
+from multiple_choice_glm import GLMForMultipleChoice
 
 
 pytestmark = pytest.mark.core

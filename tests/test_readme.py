@@ -37,16 +37,23 @@ def test_the_make_targets_exist():
 @pytest.mark.parametrize("command", re.findall(r"python (scripts/\w+\.py[^\n`#]*)", README))
 def test_the_flags_of_the_commands_exist(command):
     script, *arguments = shlex.split(command.split(" < ")[0])
-    package = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "transformers_glm").glob("*.py"))
+    package = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "transformers_glm").rglob("*.py"))
     known = (ROOT / script).read_text(encoding="utf-8") + package
     for flag in [argument.lstrip("-") for argument in arguments if argument.startswith("--")]:
         assert re.search(rf"\b{flag.replace('-', '[-_]')}\b", known), f"{script} knows no --{flag}"
 
 
-def test_the_file_tree_names_every_file():
-    shipped = [*ROOT.glob("*.py"), *(ROOT / "scripts").glob("*.py"), *(ROOT / "transformers_glm").glob("*.py")]
-    missing = [path.name for path in shipped if path.name != "__init__.py" and path.name not in README]
-    assert missing == []
+def test_the_file_list_names_every_folder_and_all_that_stands_outside_of_one():
+    listed = README.partition("## Files")[2].partition("## Words")[0]
+    package = ROOT / "transformers_glm"
+    shipped = [
+        *ROOT.glob("*.py"),
+        *(ROOT / "scripts").glob("*.py"),
+        *package.glob("[a-z]*.py"),
+        package / "__main__.py",
+    ]
+    folders = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    assert [name for name in (*(path.name for path in shipped), *folders) if name not in listed] == []
 
 
 def test_it_is_short():

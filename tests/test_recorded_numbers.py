@@ -14,8 +14,9 @@ from naive_glm import naive_fill, naive_gelu, naive_gelu_tanh, naive_logits, nai
 from safetensors.torch import load_file
 
 from configuration_glm import GLMConfig
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
-from transformers_glm.conversion import convert
+from modeling_glm import GLMForConditionalGeneration
+from multiple_choice_glm import GLMForMultipleChoice
+from transformers_glm.conversion.run import convert
 
 
 RECORDED = load_file(Path(__file__).parent / "fixtures" / "old_language_model.safetensors")

@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.testing_utils import CaptureLogger
 
-from transformers_glm.arguments import parse_arguments, run, yaml_as_flags
-from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
-from transformers_glm.processor import processor_name
+from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.runs.arguments import parse_arguments, run, yaml_as_flags
+from transformers_glm.runs.model_arguments import ModelArguments
+from transformers_glm.runs.processor import processor_name
 
 
 ROOT = Path(__file__).parents[1]
@@ -158,9 +159,10 @@ def test_muon_resumes_to_the_same_weights(text_file, tmp_path):
 KILLED_AT_STEP_4 = """
 import os, signal, sys
 from transformers import TrainerCallback
-from transformers_glm.arguments import parse_arguments
-from transformers_glm.pretraining import pretrain
-from transformers_glm.pretraining_arguments import DataArguments, ModelArguments, TrainingArguments
+from transformers_glm.runs.arguments import parse_arguments
+from transformers_glm.pretraining.run import pretrain
+from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.runs.model_arguments import ModelArguments
 
 class Kill(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):

@@ -8,7 +8,7 @@ from datasets import Dataset
 from without_package import run_python
 
 import transformers_glm  # noqa: F401  registers GLM
-from transformers_glm.hub import make_repository
+from transformers_glm.hub.repository import make_repository
 
 
 pytestmark = pytest.mark.core

@@ -430,7 +430,7 @@ class TestOldFolders:
             assert tokenizer.mask_token_ids == [tokenizer.mask_token_id]
 
     def test_roberta_warns_of_the_untrained_mask_and_takes_the_trained_one(self, folders, caplog, tmp_path):
-        logger = logging.getLogger("transformers_glm.legacy_vocabularies")
+        logger = logging.getLogger("transformers_glm.conversion.vocabularies")
         logger.addHandler(caplog.handler)
         size = size_of("roberta")
         assert GLMTokenizer.from_pretrained(folders["roberta"]).mask_token_id == size + 2

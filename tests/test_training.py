@@ -9,7 +9,7 @@ import torch
 from conftest import make_model
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
-from transformers_glm.collator import DataCollatorForBlankInfilling
+from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 
 
 pytestmark = pytest.mark.core

@@ -5,9 +5,8 @@ GLM for Hugging Face Transformers. Importing this package registers GLM with the
 The public names load when they are first used.
 """
 
-import importlib
-
-from .registration import register
+from .integrations import register
+from .names import load_on_use
 
 
 __version__ = "0.1.0"
@@ -18,23 +17,18 @@ _MODULE_OF = {
     "lay_out": "blank_infilling_glm",
     "GLMConfig": "configuration_glm",
     "GLMForConditionalGeneration": "modeling_glm",
-    "GLMForMultipleChoice": "modeling_glm",
+    "GLMForMultipleChoice": "multiple_choice_glm",
     "GLMForSequenceClassification": "modeling_glm",
     "GLMModel": "modeling_glm",
     "GLMTokenizer": "tokenization_glm",
-    "ClozeTask": "transformers_glm.cloze",
-    "BlankInfillingPipeline": "transformers_glm.pipeline",
-    "DataCollatorForBlankInfilling": "transformers_glm.collator",
+    "ClozeTask": "transformers_glm.cloze.task",
+    "BlankInfillingPipeline": "transformers_glm.integrations.pipeline",
+    "DataCollatorForBlankInfilling": "transformers_glm.blanking.collator",
     "FilledText": "transformers_glm.infilling",
     "fill_blanks": "transformers_glm.infilling",
 }
-__all__ = ["__version__", *_MODULE_OF]
-
-
-def __getattr__(name: str):
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+__getattr__, _names = load_on_use(__name__, _MODULE_OF)
+__all__ = ["__version__", *_names]
 
 
 def __dir__():

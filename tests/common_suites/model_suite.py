@@ -15,12 +15,8 @@ from transformers.models.auto import modeling_auto
 
 import transformers_glm  # noqa: F401 (registers)
 from configuration_glm import GLMConfig
-from modeling_glm import (
-    GLMForConditionalGeneration,
-    GLMForMultipleChoice,
-    GLMForSequenceClassification,
-    GLMModel,
-)
+from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification, GLMModel
+from multiple_choice_glm import GLMForMultipleChoice
 from tests import test_configuration_common, test_modeling_common, test_training_mixin
 
 

@@ -1,2 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of blank infilling, as modules of `evaluate`."""
+"""How well labels are told, blanks filled and texts written."""
+
+from ..names import load_on_use
+
+
+__getattr__, __all__ = load_on_use(
+    __name__, {"SpanMetrics": ".spans", "reduce_logits": ".spans", "score_texts": ".texts"}
+)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run on a ClozeTask leaves: its metrics, its predictions, a line in the results table."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import evaluate
+
+from ..metrics.spans import METRICS
+from .questions import label_key
+from .rows import ROW_NUMBER
+from .task import ClozeTask
+
+
+METRIC_FIELDS = {"multirc": "group", "record": "answers"}  # what they need of a row besides its label
+
+
+def evaluate_predictions(task: ClozeTask, rows: Sequence[Mapping], predictions: Sequence[str]) -> dict[str, float]:
+    """
+    The metrics of the task.
+
+    Args:
+        task (`ClozeTask`): names the metrics.
+        rows (`Sequence[Mapping]`): the rows, with labels.
+        predictions (`Sequence[str]`): the predicted label of each row.
+
+    Raises:
+        `ValueError`: there is no metric of that name.
+    """
+    found = {}
+    for name in task.metrics:
+        path = METRICS / f"{name}.py"
+        if not path.is_file():
+            known = sorted(one.stem for one in METRICS.glob("*.py") if one.stem != "__init__")
+            raise ValueError(f"The task {task.name} wants the metric {name!r}. There are {', '.join(known)}.")
+        found |= evaluate.load(str(path), keep_in_memory=True).compute(**_metric_inputs(task, name, rows, predictions))
+    return found
+
+
+def check_metrics(task: ClozeTask, rows: Sequence[Mapping]) -> None:
+    """
+    See before training that the metrics of labelled rows can be computed: those of the labels themselves.
+
+    Raises:
+        `ValueError`: there is no metric of that name, or it does not fit the rows.
+    """
+    for name in task.metrics:
+        field = METRIC_FIELDS.get(name)
+        if field and (without := [row[ROW_NUMBER] for row in rows if row.get(field) is None]):
+            raise ValueError(f"The metric {name!r} wants a field {field!r} in each row; row {without[0]} has none.")
+    right = [task.right_answer(row) for row in rows] if task.decision == "best" else []
+    labels = [label_key(list(task.texts_of(row))[number]) for number, row in zip(right, rows, strict=False)]
+    evaluate_predictions(task, rows, labels or [label_key(row[task.label_field]) for row in rows])
+
+
+def _metric_inputs(task: ClozeTask, name: str, rows: Sequence[Mapping], predictions: Sequence[str]) -> dict[str, list]:
+    labels = [label_key(row[task.label_field]) for row in rows]
+    if name == "multirc":
+        judged = [{"group": row["group"], "label": int(one)} for row, one in zip(rows, predictions, strict=True)]
+        return {"predictions": judged, "references": list(map(int, labels))}
+    if name == "record":
+        texts = [text_of(task, row, one) for row, one in zip(rows, predictions, strict=True)]
+        return {"predictions": texts, "references": [list(row["answers"]) for row in rows]}
+    if task.label_is == "text":
+        predictions = [text_of(task, row, one) for row, one in zip(rows, predictions, strict=True)]
+    return {"predictions": list(predictions), "references": labels}
+
+
+def text_of(task: ClozeTask, row: Mapping, label: str) -> str:
+    """What the candidate of a label is in words."""
+    return {label_key(one): texts for one, texts in task.texts_of(row).items()}[label][0]
+
+
+def majority_accuracy(labels: Iterable[Any], of_training: Iterable[Any]) -> float:
+    """The accuracy of the label that is the most frequent in training."""
+    (most, _), *_ = Counter(map(label_key, of_training)).most_common(1)
+    labels = list(map(label_key, labels))
+    return labels.count(most) / len(labels)
+
+
+def prediction_lines(
+    task: ClozeTask, rows: Sequence[Mapping], scores: Sequence[Mapping[Any, float]], predictions: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One line for each row: its id, the score of each candidate, what is predicted, and the label, if there is one."""
+    lines = []
+    for row, of_row, prediction in zip(rows, scores, predictions, strict=True):
+        line = {"id": row[task.id_field], "scores": {label_key(label): value for label, value in of_row.items()}}
+        if task.labels is None and task.decision == "best":
+            line["text"] = text_of(task, row, prediction)
+        label = row.get(task.label_field)
+        lines.append({**line, "prediction": prediction, "label": None if label is None else label_key(label)})
+    return lines
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under another name first, then move it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def write_results(output_dir: Path, metrics: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write predictions.jsonl and metrics.json in `output_dir`, and a line of metrics in ../results.jsonl."""
+    write_atomically(output_dir / "predictions.jsonl", "".join(_json(line) + "\n" for line in lines))
+    write_atomically(output_dir / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    line = (_json({"output_dir": output_dir.name, **metrics}) + "\n").encode()
+    # one write to a file opened for appending: lines of runs side by side do not mix
+    table = os.open(output_dir.parent / "results.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(table, line)
+    finally:
+        os.close(table)
+
+
+def _json(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False)

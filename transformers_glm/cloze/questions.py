@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a cloze task says: its questions, with blanks, and their answers, as data (paper, section 2.3)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar
+
+from ..data.patterns import choices_of, fields_of, write
+
+
+Row = Mapping[str, Any]
+Answer = str | Sequence[str]
+Task = TypeVar("Task", bound="Cloze")
+
+
+def label_key(label: Any) -> str:
+    """How labels are compared: `True`, `"True"` and `"true"` are one, and so are `1` and `"1"`."""
+    key = str(label)
+    return key.lower() if key in ("True", "False") else key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """
+    What a candidate's score is: the sum of the natural logarithms of its tokens' probabilities, and then ...
+
+    Args:
+        with_eop (`bool`, *optional*, defaults to `False`): the end of the piece is scored too, as in the original.
+        length_normalization (`bool`, *optional*, defaults to `False`): the mean over the tokens instead of the sum.
+        calibration (`str`, *optional*):
+            What the answer is worth without the row is subtracted. `"contextual"`: the logarithm of the candidates'
+            probabilities, averaged over the questions with `content_free` texts in the place of the fields (Zhao et al.,
+            2021). `"pmi"`: the candidate's score in the `domain` pattern (PMI-DC, Holtzman et al., 2021).
+        content_free (`Sequence[str]`, *optional*, defaults to `("N/A", "")`): texts for `"contextual"`.
+        domain (`str`, *optional*): the pattern for `"pmi"`, which may have fields too.
+        weights (`Mapping[label, float]`, *optional*): the logarithm of a label's weight is added to its score.
+    """
+
+    with_eop: bool = False
+    length_normalization: bool = False
+    calibration: Literal["contextual", "pmi"] | None = None
+    content_free: Sequence[str] = ("N/A", "")
+    domain: str | None = None
+    weights: Mapping[Any, float] | None = None
+
+    def __post_init__(self):
+        if self.calibration not in (None, "contextual", "pmi"):
+            raise ValueError(f"calibration={self.calibration!r} is not known: contextual, pmi or None.")
+        if self.calibration == "pmi" and self.domain is None:
+            raise ValueError('calibration="pmi" compares with a question without the row: give it as `domain`.')
+        if not self.content_free:
+            raise ValueError("content_free is empty: give a text to put in the place of the fields.")
+        for label, weight in (self.weights or {}).items():
+            if not weight > 0:
+                raise ValueError(f"The weight of label {label!r} is {weight}. Weights are greater than 0.")
+
+
+@dataclass(frozen=True)
+class Cloze:
+    """
+    A question with blanks, c(x), and what each label writes into them, v(y): all that can be said of a [`ClozeTask`].
+
+    Args:
+        pattern (`str` or `Callable[[Mapping], str]`):
+            Text with fields of the row in braces and a `[MASK]` for each blank, or a function. With a field `{candidate}`
+            each candidate has a question of its own.
+        verbalizer (`Mapping[label, answer]` or `Callable[[Mapping], Sequence | Mapping]`, *optional*):
+            The answer of each label (a list of answers where there are several blanks), or a function that gives the
+            candidates of a row, with their labels or 0, 1, 2, ... Answers are written as given: with byte-level
+            vocabularies they begin with a space where a word begins. Without verbalizer and candidates each label's name
+            is its candidate, see `with_labels`.
+        candidates (`str` or `Sequence[str]`, *optional*):
+            In place of the verbalizer: the field that holds a row's list of candidates, with or without their labels, or a
+            pattern for each of them.
+        answer (`str`, *optional*, defaults to `"{candidate}"`): pattern of what a candidate writes into the blank.
+        name (`str`, *optional*): what reports call the task.
+        metrics (`Sequence[str]`, *optional*, defaults to `("accuracy",)`): modules of `transformers_glm/metrics/modules`.
+        shorten (`Sequence[str]`, *optional*): fields that may be cut where a row is too long; all of the pattern by default.
+        texts (`Sequence[str]`, *optional*):
+            One or two patterns, what the classifier reads in place of the cloze question; by default the first field of the
+            pattern, and the others.
+        single_token (`bool`, *optional*, defaults to `False`): refuse answers of several tokens.
+        scoring (`Scoring`, *optional*): how candidates are scored.
+        loss (`str`, *optional*, defaults to `"cross_entropy"`):
+            Over the candidates; `"generative"`: minus the score of the right one; `"mix"`: both; `"hinge"`.
+        decision (`str`, *optional*, defaults to `"best"`):
+            The label of the best candidate; or `"first"`: true where the first one is the best, or, being alone, is what the
+            model writes by itself (WSC).
+        label_field (`str`, *optional*, defaults to `"label"`): the field that holds the label.
+        label_is (`str`, *optional*, defaults to `"label"`): or `"text"`, where it holds the text of the right candidate.
+        id_field (`str`, *optional*, defaults to `"idx"`): the field that names a row in reports.
+        prepare (`Callable[[dict, bool], Iterable[dict]]` or `str`, *optional*):
+            Makes rows with the fields of the pattern of a row of the file, for training (`True`) or not; or where it stands,
+            as `"module:function"`.
+        max_length (`int`, *optional*): Part A with the longest candidate; at most the model's `max_sequence_length`.
+    """
+
+    pattern: str | Callable[[Row], str]
+    verbalizer: Mapping[Any, Answer] | Callable[[Row], Sequence[str] | Mapping[Any, Answer]] | None = None
+    candidates: str | Sequence[str] | None = None
+    answer: str = "{candidate}"
+    name: str = "cloze"
+    metrics: Sequence[str] = ("accuracy",)
+    shorten: Sequence[str] | None = None
+    texts: Sequence[str] | None = None
+    single_token: bool = False
+    scoring: Scoring = field(default_factory=Scoring)
+    loss: Literal["cross_entropy", "generative", "mix", "hinge"] = "cross_entropy"
+    decision: Literal["best", "first"] = "best"
+    label_field: str = "label"
+    label_is: Literal["label", "text"] = "label"
+    id_field: str = "idx"
+    prepare: Callable[[dict, bool], Iterable[dict]] | str | None = None
+    max_length: int | None = None
+
+    def __post_init__(self):
+        if self.verbalizer is not None and self.candidates is not None:
+            raise ValueError("A task has a verbalizer or candidates of each row, not both.")
+        choices = {
+            "loss": ("cross_entropy", "generative", "mix", "hinge"),
+            "decision": ("best", "first"),
+            "label_is": ("label", "text"),
+        }
+        for setting, known in choices.items():
+            if (given := getattr(self, setting)) not in known:
+                raise ValueError(f"{setting}={given!r} is not known. Choose one of {', '.join(known)}.")
+        if isinstance(self.verbalizer, Mapping):
+            keys = [label_key(label) for label in self.verbalizer]
+            if len(set(keys)) < len(keys):
+                raise ValueError(f"The verbalizer names a label twice: {keys}.")
+
+    @classmethod
+    def setting_names(cls) -> list[str]:
+        """What can be set of a task and its scoring."""
+        return [one.name for one in (*fields(cls), *fields(Scoring)) if one.name != "scoring"]
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that the pattern names; those of a function are not known."""
+        return [] if callable(self.pattern) else [name for name in fields_of(self.pattern) if name != "candidate"]
+
+    @property
+    def labels(self) -> list[str] | None:
+        """The labels of the verbalizer; None where each row has candidates of its own."""
+        return [label_key(label) for label in self.verbalizer] if isinstance(self.verbalizer, Mapping) else None
+
+    @property
+    def asks_each_candidate(self) -> bool:
+        """Whether each candidate has a question of its own."""
+        return not callable(self.pattern) and "candidate" in fields_of(self.pattern)
+
+    def question(self, row: Row, candidate: str | None = None) -> str:
+        """The text of a row, with its blanks."""
+        if callable(self.pattern):
+            return self.pattern(row)
+        return write(self.pattern, row if candidate is None else {**row, "candidate": candidate})
+
+    def texts_of(self, row: Row) -> dict[Any, list[str]]:
+        """The candidates of a row before they are answers: of each label, a text for each blank."""
+        if self.verbalizer is None and self.candidates is None:
+            raise ValueError(
+                "The task has no verbalizer yet: make one of the data's labels by task.with_labels(labels)."
+            )
+        if self.candidates is None:
+            found = self.verbalizer(row) if callable(self.verbalizer) else self.verbalizer
+        elif isinstance(self.candidates, str):
+            found = choices_of(self.candidates, row)
+        else:
+            found = [write(pattern, row) for pattern in self.candidates]
+        found = found if isinstance(found, Mapping) else dict(enumerate(found))
+        return {label: [texts] if isinstance(texts, str) else list(texts) for label, texts in found.items()}
+
+    def answers(self, row: Row) -> dict[Any, list[str]]:
+        """
+        The answer of each label of a row, a text for each blank.
+
+        Raises:
+            `ValueError`: there is no candidate, one is empty, two are the same.
+        """
+        texts = self.texts_of(row)
+        empty = [label for label, of_label in texts.items() if not of_label or not all(map(str.strip, of_label))]
+        if empty or not texts:
+            raise ValueError(f"The candidates {texts} are empty: give each label an answer.")
+        seen: dict[tuple, Any] = {}
+        for label, of_label in texts.items():
+            if (first := seen.setdefault(tuple(of_label), label)) != label:
+                raise ValueError(
+                    f"The candidates {first!r} and {label!r} are both {of_label}. Candidates must differ."
+                )
+        return {
+            label: [write(self.answer, {**row, "candidate": text}) for text in of_label]
+            for label, of_label in texts.items()
+        }
+
+    def right_answer(self, row: Row) -> int | None:
+        """
+        Which of the candidates of a row is right, counted from 0; None where the row has no label.
+
+        Raises:
+            `ValueError`: the label is not one of the candidates.
+        """
+        label = row.get(self.label_field)
+        if label is None:
+            return None
+        if self.decision == "first":
+            return 0
+        texts = self.texts_of(row)
+        keys = [of_label[0] for of_label in texts.values()] if self.label_is == "text" else map(label_key, texts)
+        keys = list(keys)
+        if label_key(label) not in keys:
+            raise ValueError(
+                f"The label {label!r} is not among the candidates {keys}. Correct the row, or say with label_map which of "
+                "the labels it means."
+            )
+        return keys.index(label_key(label))
+
+    def with_labels(self: Task, names: Iterable[Any]) -> Task:
+        """The task with a verbalizer of label names, underscores as spaces: for data whose labels are words."""
+        verbalizer = {name: name.replace("_", " ") for name in sorted({label_key(name) for name in names})}
+        if not verbalizer:
+            raise ValueError(
+                f"There is no label to make a verbalizer of: no row has one in the field {self.label_field!r}. Say which column "
+                "that is by label_field or columns."
+            )
+        return replace(self, verbalizer=verbalizer)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ClozeTask run: zero-shot, few-shot or on all data, cloze or classifier, with its results."""
+
+from pathlib import Path
+
+from transformers import set_seed
+
+from ..runs.checkpoints import check_same_run, save, train_from_checkpoint
+from ..runs.models import load_or_train_tokenizer
+from .arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
+from .data import TaskData, load_data
+from .evaluation import check_metrics, evaluate_predictions, majority_accuracy, prediction_lines, write_results
+from .heads import ClassifierRun, ClozeRun
+from .labels import known_labels
+from .task import ClozeTask
+
+
+def finetune(
+    model_args: FinetuningModelArguments,
+    task_args: TaskArguments,
+    data_args: TaskDataArguments,
+    training_args: TrainingArguments,
+    command: str = "",
+) -> dict[str, float | int | str]:
+    """
+    Train on a task, if asked to, and evaluate; leaves `metrics.json` and `predictions.jsonl` in `output_dir`, a line in
+    `results.jsonl` beside it, and the model. A run that was interrupted goes on from its last checkpoint, if it has one.
+
+    Returns:
+        `dict`: what stands in `metrics.json`.
+
+    Raises:
+        `ValueError`: settings or rows that do not fit the task; `output_dir` holds the results of a run, or checkpoints of
+        one with other settings. Nothing has been trained then.
+    """
+    task, output_dir = task_args.load(), Path(training_args.output_dir)
+    _check(model_args, data_args, output_dir)
+    if not model_args.zero_shot:
+        check_same_run(output_dir, model_args, task_args, data_args)
+    set_seed(training_args.seed)
+    task, data = load_data(task, data_args, model_args, training_args.seed)
+    tokenizer = load_or_train_tokenizer(model_args, _texts(task, data), output_dir)
+    run = (ClassifierRun if model_args.method == "classifier" else ClozeRun)(task, tokenizer, model_args)
+    evaluation = run.encode(data.evaluation)
+    if data.labelled:
+        check_metrics(task, data.evaluation)
+    trainer = run.trainer(data, evaluation, training_args)
+    metrics = {} if model_args.zero_shot else train_from_checkpoint(trainer)
+    trainer.model.eval()
+    scores = run.scores(trainer, data.evaluation, evaluation)
+    predictions = run.predictions(trainer, data.evaluation, scores)
+    found = {
+        "task": task.name,
+        "method": model_args.method,
+        "model": model_args.model or "new",
+        "seed": training_args.seed,
+        "train_rows": data.drawn,
+        "eval_rows": len(data.evaluation),
+        **(evaluate_predictions(task, data.evaluation, predictions) if data.labelled else {}),
+        **_majority(task, data),
+        "pattern": task.pattern if isinstance(task.pattern, str) else task.name,
+        "zero_shot": model_args.zero_shot,
+        "use_peft": model_args.use_peft,
+        "parameters": trainer.model.num_parameters(),
+        "trained_parameters": 0 if model_args.zero_shot else trainer.model.num_parameters(only_trainable=True),
+        **{name: metrics[name] for name in ("train_loss", "train_runtime") if name in metrics},
+        "command": command,
+    }
+    if trainer.is_world_process_zero():
+        write_results(output_dir, found, prediction_lines(task, data.evaluation, scores, predictions))
+    if model_args.keep_model and not model_args.zero_shot:
+        save(trainer, found)
+    return found
+
+
+def _majority(task: ClozeTask, data: TaskData) -> dict[str, float]:
+    if not (data.labelled and data.train and known_labels(task)):
+        return {}
+    labels = [row[task.label_field] for row in data.evaluation]
+    return {"majority_accuracy": majority_accuracy(labels, data.train_labels)}
+
+
+def _texts(task: ClozeTask, data: TaskData) -> list[dict[str, str]]:
+    """What a new tokenizer is trained on: the rows' texts and the answers of the verbalizer."""
+    rows = data.train or data.evaluation
+    texts = [value for row in rows for value in row.values() if isinstance(value, str)]
+    answers = [text for of_label in task.answers({}).values() for text in of_label] if task.labels else []
+    return [{"text": text} for text in texts + 2 * answers]
+
+
+def _check(model_args: FinetuningModelArguments, data_args: TaskDataArguments, output_dir: Path) -> None:
+    """What can be known to fail before anything is loaded."""
+    if (output_dir / "metrics.json").exists():
+        raise ValueError(
+            f"{output_dir} holds the results of a finished run (metrics.json). Give another --output_dir, or remove the folder "
+            "to run again."
+        )
+    if not data_args.eval_data:
+        raise ValueError("There is nothing to evaluate on: give --eval_data.")
+    if model_args.zero_shot and model_args.method == "classifier":
+        raise ValueError("A classifier's head is new, so it cannot be scored zero-shot. Leave out --zero_shot.")
+    if not model_args.zero_shot and not data_args.train_data:
+        raise ValueError("There is nothing to train on: give --train_data, or --zero_shot.")
+    if model_args.zero_shot and not model_args.model:
+        raise ValueError("--zero_shot scores with a trained model: give --model.")

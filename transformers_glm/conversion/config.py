@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of a converted checkpoint, how it generates, and its model card."""
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+from transformers.activations import ACT2FN
+
+from configuration_glm import GLMConfig
+
+from ..hub.model_card import PAPER, card, card_data, sizes, usage
+from .formats import TRAINING, Checkpoint
+from .names import HEADS, RELEASED, RELEASED_HEAD_SIZE
+from .old_configs import KEPT_FIELDS
+
+
+def make_config(
+    checkpoint: Checkpoint, *, hidden_act: str | None = None, num_attention_heads: int | None = None
+) -> GLMConfig:
+    """The configuration of a converted checkpoint, but for the special tokens; see `convert`."""
+    fields = {name: checkpoint.settings[name] for name in KEPT_FIELDS if name in checkpoint.settings}
+    if checkpoint.form == TRAINING:
+        fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
+        if "multichoice_head.weight" in checkpoint.tensors:
+            fields["num_labels"] = checkpoint.tensors["multichoice_head.weight"].shape[0]
+    elif num_attention_heads not in (None, fields.get("num_attention_heads")):
+        raise ValueError(f"config.json says {fields.get('num_attention_heads')} heads, you {num_attention_heads}.")
+    fields.setdefault("hidden_act", "gelu_pytorch_tanh" if checkpoint.form == TRAINING else "gelu")
+    if hidden_act is not None:
+        fields["hidden_act"] = hidden_act
+    if fields["hidden_act"] not in ACT2FN:
+        raise ValueError(f"hidden_act={fields['hidden_act']!r} is none of {', '.join(ACT2FN)}.")
+    has_head = any(name in checkpoint.tensors for head in HEADS for name in head)
+    dtype = reduce(torch.promote_types, {stored.dtype for stored in checkpoint.tensors.values()})
+    architecture = "GLMForSequenceClassification" if has_head else "GLMForConditionalGeneration"
+    return GLMConfig(**fields, architectures=[architecture], dtype=str(dtype).removeprefix("torch."))
+
+
+def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
+    """Heads leave no trace in the tensors."""
+    told = settings.get("num_attention_heads")
+    if told is None and (settings["vocab_size"], settings["num_layers"], settings["hidden_size"]) in RELEASED:
+        told = settings["hidden_size"] // RELEASED_HEAD_SIZE
+    if given is None and told is None:
+        raise ValueError(
+            f"The checkpoint does not say how many attention heads its {settings['num_layers']} layers of width "
+            f"{settings['hidden_size']} have, and no released model has this shape. Give --num-attention-heads."
+        )
+    if told is not None and given not in (None, told):
+        raise ValueError(f"The checkpoint has {told} attention heads, you gave {given}. Leave it out.")
+    return told or given
+
+
+def make_generation_config(config: GLMConfig) -> GenerationConfig:
+    """
+    How the model generates: it stops at eop, which ends a piece, and at the end of a text, and writes neither mask tokens
+    nor sop. The original ended texts with the padding token, which in BERT's vocabulary is not eos.
+    """
+    stops = [*config.eos_token_id, config.pad_token_id]
+    return GenerationConfig(
+        eos_token_id=sorted(set(stops), key=stops.index),
+        pad_token_id=config.pad_token_id,
+        decoder_start_token_id=config.decoder_start_token_id,
+        suppress_tokens=sorted([*config.mask_token_ids, config.decoder_start_token_id]),
+    )
+
+
+ACTIVATIONS = {
+    "gelu": "The activation is the exact GELU, which the old Hub code computed. The weights were trained with the tanh "
+    'approximation: `hidden_act="gelu_pytorch_tanh"` computes what the original code did.',
+    "gelu_pytorch_tanh": "The activation is the tanh approximation of GELU, with which the weights were trained. The old Hub "
+    'code computed the exact one: `hidden_act="gelu"`.',
+}
+
+
+def model_card(name: str, checkpoint: Checkpoint, config: GLMConfig) -> str:
+    """The README.md of a converted checkpoint."""
+    [architecture] = config.architectures
+    return str(
+        card(
+            card_data(architecture),
+            name,
+            f"A {PAPER}, converted from {checkpoint.form}. {sizes(config)}",
+            usage(name, architecture),
+            ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
+            "The licence and the training data are those of the original model.",
+        )
+    )

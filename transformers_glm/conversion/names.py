@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tensors of GLM checkpoints are called, which shapes they have and how model-parallel ranks share them."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from configuration_glm import GLMConfig
+
+from .files import Stored
+
+
+WHOLE, ROWS, COLUMNS, THIRDS = "whole", "rows", "columns", "thirds"
+BLOCK_POSITIONS = "transformer.block_position_embeddings.weight"
+
+
+class Entry(NamedTuple):
+    """
+    A tensor of the original.
+
+    Args:
+        shape (`str`): its shape: V vocabulary, H width, P rows of the position tables, C classes.
+        shared (`str`): how model-parallel ranks share it: each has the whole, or rows, or columns; `thirds`: each has rows
+            of the query, of the key and of the value, one below the other.
+        target (`str`): its name here; `{}` is the number of the layer.
+    """
+
+    shape: str
+    shared: str
+    target: str
+
+
+def _layer(name: str, shape: str, shared: str) -> tuple[str, Entry]:
+    name = f"transformer.layers.{{}}.{name}"
+    return name, Entry(shape, shared, f"glm.{name}")
+
+
+TABLE = dict(
+    [
+        ("word_embeddings.weight", Entry("V H", ROWS, "glm.word_embeddings.weight")),
+        (
+            "transformer.position_embeddings.weight",
+            Entry("P H", WHOLE, "glm.transformer.position_embeddings.weight"),
+        ),
+        (BLOCK_POSITIONS, Entry("P H", WHOLE, "glm.transformer.block_position_embeddings.weight")),
+        _layer("input_layernorm.weight", "H", WHOLE),
+        _layer("input_layernorm.bias", "H", WHOLE),
+        _layer("attention.query_key_value.weight", "3H H", THIRDS),
+        _layer("attention.query_key_value.bias", "3H", THIRDS),
+        _layer("attention.dense.weight", "H H", COLUMNS),
+        _layer("attention.dense.bias", "H", WHOLE),
+        _layer("post_attention_layernorm.weight", "H", WHOLE),
+        _layer("post_attention_layernorm.bias", "H", WHOLE),
+        _layer("mlp.dense_h_to_4h.weight", "4H H", ROWS),
+        _layer("mlp.dense_h_to_4h.bias", "4H", ROWS),
+        _layer("mlp.dense_4h_to_h.weight", "H 4H", COLUMNS),
+        _layer("mlp.dense_4h_to_h.bias", "H", WHOLE),
+        ("transformer.final_layernorm.weight", Entry("H", WHOLE, "glm.transformer.final_layernorm.weight")),
+        ("transformer.final_layernorm.bias", Entry("H", WHOLE, "glm.transformer.final_layernorm.bias")),
+    ]
+)
+# heads of sequence classification: the old Hub code's names, the original's, and ours
+HEADS = [
+    {
+        "dense.weight": Entry("H H", WHOLE, "classifier.dense.weight"),
+        "dense.bias": Entry("H", WHOLE, "classifier.dense.bias"),
+        "out_proj.weight": Entry("C H", WHOLE, "classifier.out_proj.weight"),
+        "out_proj.bias": Entry("C", WHOLE, "classifier.out_proj.bias"),
+    },
+    {
+        "pool_layer.weight": Entry("H H", WHOLE, "classifier.dense.weight"),
+        "pool_layer.bias": Entry("H", WHOLE, "classifier.dense.bias"),
+        "multichoice_head.weight": Entry("C H", WHOLE, "classifier.out_proj.weight"),
+        "multichoice_head.bias": Entry("C", WHOLE, "classifier.out_proj.bias"),
+    },
+]
+HEADS.append({entry.target: entry for entry in HEADS[0].values()})
+# known, and refused with their reason
+REFUSED = {
+    "prompt_spell": "a P-tuning prompt, which needs the prompt's code: convert the model without it and train one with PEFT",
+    "relative": "relative positions (--transformer-xl), which no released model has",
+    "r_w_bias": "as relative",
+    "r_r_bias": "as relative",
+}
+PREFIXES = ("glm.", "model.")  # of the old Hub code's heads, of the original's classifier
+
+# vocabulary, layers, width of the released models; their heads are 64 wide
+RELEASED = {
+    (30592, 12, 768): "GLM-Base",
+    (30592, 24, 1024): "GLM-Large or GLM-Doc",
+    (30592, 30, 1024): "GLM-410M",
+    (30592, 30, 1152): "GLM-515M",
+    (50304, 24, 1024): "GLM-RoBERTa",
+    (50048, 24, 1024): "GLM-Large-Chinese",
+    (50304, 36, 2048): "GLM-2B",
+    (50304, 48, 4096): "GLM-10B",
+    (50048, 48, 4096): "GLM-10B-Chinese",
+}
+RELEASED_HEAD_SIZE = 64
+
+
+def base_name(name: str) -> str:
+    """A tensor's name in the base model: without the prefix that a model with a head puts before it."""
+    for prefix in PREFIXES:
+        if name.startswith(prefix):
+            return name[len(prefix) :]
+    return name
+
+
+def by_base_name(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Tensors by their names in the base model; `ValueError` where two are the same."""
+    renamed: dict[str, Stored] = {}
+    for name, stored in tensors.items():
+        if base_name(name) in renamed:
+            raise ValueError(f"{stored.place} and {renamed[base_name(name)].place} are the same tensor of the model.")
+        renamed[base_name(name)] = stored
+    return renamed
+
+
+def entry_of(name: str, place: str) -> Entry:
+    """The entry of a tensor by its name in the base model; `ValueError` where there is none."""
+    template = re.sub(r"(?<=layers\.)\d+", "{}", name)
+    for table in (TABLE, *HEADS):
+        if template in table:
+            return table[template]
+    for part in name.split("."):
+        if part in REFUSED:
+            raise ValueError(f"{place}: {REFUSED[part]}.")
+    raise ValueError(
+        f"{place}: no tensor of GLM has this name. The checkpoint is of another model or of another version."
+    )
+
+
+def target_name(name: str, place: str) -> str:
+    """What a tensor of an old checkpoint is called here."""
+    number = re.search(r"layers\.(\d+)\.", name)
+    return entry_of(name, place).target.format(number[1] if number else "")
+
+
+def shape_of(name: str, config: GLMConfig) -> tuple[int, ...]:
+    """The shape that a tensor must have."""
+    width = config.hidden_size
+    sizes = {
+        "V": config.vocab_size,
+        "H": width,
+        "3H": 3 * width,
+        "4H": 4 * width,
+        "P": config.max_sequence_length + config.block_position_encoding,  # one row more, as released
+        "C": config.num_labels,
+    }
+    return tuple(sizes[letter] for letter in entry_of(name, name).shape.split())
+
+
+def expected_names(config: GLMConfig, present: Mapping[str, Stored]) -> list[str]:
+    """The names that a checkpoint must have: all of the table, and all of a head of which it has one."""
+    names = [
+        name.format(layer)
+        for name in TABLE
+        for layer in (range(config.num_layers) if "{}" in name else range(1))
+        if config.block_position_encoding or name != BLOCK_POSITIONS
+    ]
+    for head in HEADS:
+        if any(name in present for name in head):
+            names += list(head)
+    return names
+
+
+def check_complete(tensors: Mapping[str, Stored], config: GLMConfig, source: str) -> None:
+    """Refuse a checkpoint that lacks a tensor, has one too many or one of the wrong shape; each is named."""
+    expected = expected_names(config, tensors)
+    missing = [name for name in expected if name not in tensors]
+    if missing:
+        raise ValueError(f"{source} lacks {len(missing)} of {len(expected)} tensors, among them {missing[0]}.")
+    for name, stored in tensors.items():
+        if name not in expected:
+            entry_of(name, stored.place)
+            raise ValueError(
+                f"{stored.place}: a model of {config.num_layers} layers has no such tensor. config.json does not belong to "
+                "these weights."
+            )
+        wanted = shape_of(name, config)
+        if stored.shape != wanted:
+            raise ValueError(
+                f"{stored.place} has shape {stored.shape}, a model of this configuration has {wanted}: a part of the "
+                "checkpoint is missing, or config.json or another shard does not belong to it."
+            )

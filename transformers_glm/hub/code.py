@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The code that a repository on the Hub holds, and which class each Auto class finds in it."""
+
+import importlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+
+HUB_MODULES = (
+    "blank_infilling_glm",
+    "configuration_glm",
+    "generation_glm",
+    "modeling_glm",
+    "multiple_choice_glm",
+    "prompts_glm",
+    "tokenization_glm",
+)
+# which class each Auto class gives
+AUTO_MODELS = {
+    "AutoModel": "modeling_glm.GLMModel",
+    "AutoModelForSeq2SeqLM": "modeling_glm.GLMForConditionalGeneration",
+    "AutoModelForCausalLM": "modeling_glm.GLMForConditionalGeneration",
+    "AutoModelForSequenceClassification": "modeling_glm.GLMForSequenceClassification",
+    "AutoModelForMultipleChoice": "multiple_choice_glm.GLMForMultipleChoice",
+}
+
+
+def add_code(folder: str | Path) -> None:
+    """
+    Put the files of code into a folder that `save_pretrained` wrote, and name their classes for every Auto class in its
+    config.json and tokenizer_config.json, whichever it has.
+
+    The classes are not marked with `register_for_auto_class`: that would turn them into remote code for the whole process.
+    """
+    folder = Path(folder)
+    for name in HUB_MODULES:
+        shutil.copyfile(importlib.import_module(name).__file__, folder / f"{name}.py")
+    if (folder / "config.json").is_file():
+        _name_code(folder / "config.json", auto_map())
+    if (file := folder / "tokenizer_config.json").is_file():
+        class_name = json.loads(file.read_text(encoding="utf-8"))["tokenizer_class"]
+        _name_code(file, {"AutoTokenizer": [f"tokenization_glm.{class_name}", None]})
+
+
+def auto_map() -> dict[str, str]:
+    """Where each Auto class finds its class: `{"AutoModel": "modeling_glm.GLMModel", ...}`."""
+    return {"AutoConfig": "configuration_glm.GLMConfig", **AUTO_MODELS}
+
+
+def _name_code(file: Path, classes: Mapping) -> None:
+    settings = json.loads(file.read_text(encoding="utf-8")) | {"auto_map": classes}
+    file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unconverted folders of released GLM checkpoints, read as they are wherever Transformers reads a configuration."""
+
+import functools
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..conversion.old_configs import OLD_TOKENIZERS, TOKENS_BY_SOP, is_old_config, renew
+
+
+def catch_old_configs(configuration_utils: ModuleType) -> None:
+    """
+    Renew old configurations wherever Transformers reads a config.json, so that every Auto class gives our classes for them.
+
+    Nothing is registered under "glm": what is not an old GLM passes through untouched, GLM-4 included. The old `auto_map` goes
+    too, so that no remote code runs, even with `trust_remote_code=True`: it does not run on Transformers v5.
+
+    Args:
+        configuration_utils (`module`): `transformers.configuration_utils`.
+    """
+    read = configuration_utils.PreTrainedConfig.get_config_dict.__func__
+
+    @functools.wraps(read)
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        settings, unused = read(cls, pretrained_model_name_or_path, **kwargs)
+        if is_old_config(settings):
+            sop_token_id = _sop_token_id(pretrained_model_name_or_path, kwargs)
+            if sop_token_id is not None and sop_token_id >= settings.get("vocab_size", 30592):
+                sop_token_id = None  # a vocabulary of its own
+            settings = renew(settings, sop_token_id)
+            known = sop_token_id in TOKENS_BY_SOP
+            configuration_utils.logger.warning_once(
+                f'{pretrained_model_name_or_path} is an unconverted GLM checkpoint: its model_type "glm" means GLM-4 in '
+                f"Transformers. It is read as a GLMConfig{'' if known else ' that knows no special tokens'}; convert it for "
+                "good with python scripts/convert_checkpoint.py SOURCE OUT"
+            )
+        return settings, unused
+
+    configuration_utils.PreTrainedConfig.get_config_dict = classmethod(get_config_dict)
+
+
+def leave_out_remote_tokenizers(tokenization_auto: ModuleType) -> None:
+    """
+    Leave out the remote code that the tokenizer_config.json of a GLM names, of an old checkpoint or of a pushed one: where a
+    caller passes `trust_remote_code=True`, `AutoTokenizer` would prefer it to our classes of the same names.
+
+    Args:
+        tokenization_auto (`module`): `transformers.models.auto.tokenization_auto`.
+    """
+    read = tokenization_auto.get_tokenizer_config
+
+    @functools.wraps(read)
+    def get_tokenizer_config(*args, **kwargs):
+        settings = read(*args, **kwargs)
+        if settings.get("tokenizer_class") in (*OLD_TOKENIZERS, "GLMTokenizer"):
+            settings.pop("auto_map", None)
+        return settings
+
+    tokenization_auto.get_tokenizer_config = get_tokenizer_config
+
+
+def _sop_token_id(name_or_path, kwargs) -> int | None:
+    """The id of sop that the checkpoint's added_tokens.json gives, or else that of its kind of tokenizer; None without."""
+    added = _read_json(name_or_path, "added_tokens.json", kwargs)
+    if "<|startofpiece|>" in added:
+        return added["<|startofpiece|>"]
+    return OLD_TOKENIZERS.get(_read_json(name_or_path, "tokenizer_config.json", kwargs).get("tokenizer_class"))
+
+
+def _read_json(name_or_path, name: str, kwargs) -> dict[str, Any]:
+    from transformers.utils import cached_file
+
+    where = ("cache_dir", "force_download", "proxies", "token", "revision", "local_files_only", "subfolder")
+    path = cached_file(
+        name_or_path,
+        name,
+        **{key: kwargs[key] for key in where if key in kwargs},
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))

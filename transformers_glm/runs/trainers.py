@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stock trainers, evaluating in the order of the rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch.utils.data import DataLoader
+from transformers import Seq2SeqTrainer, Trainer
+
+
+class _InRowOrder:
+    """
+    What a trainer predicts comes in the order of the rows.
+
+    With `train_sampling_strategy="group_by_length"` the Trainer orders evaluation by length too, so that predictions belong
+    to other rows than those they stand beside.
+    """
+
+    def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
+        """As the Trainer's, in order."""
+        with self._in_order():
+            return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset) -> DataLoader:
+        """As the Trainer's, in order."""
+        with self._in_order():
+            return super().get_test_dataloader(test_dataset)
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        asked, self.args.train_sampling_strategy = self.args.train_sampling_strategy, "sequential"
+        try:
+            yield
+        finally:
+            self.args.train_sampling_strategy = asked
+
+
+class TrainerInRowOrder(_InRowOrder, Trainer):
+    """The stock trainer, but that it predicts in the order of the rows whatever order it trains in."""
+
+
+class Seq2SeqTrainerInRowOrder(_InRowOrder, Seq2SeqTrainer):
+    """The stock sequence-to-sequence trainer, but that it predicts in the order of the rows whatever order it trains in."""
