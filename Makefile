@@ -49,7 +49,7 @@ test-lowest:
 test-newest: VENV = .venv-newest
 test-newest:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --dry-run --ignore-installed --no-deps $(NEWEST) 2>&1 | tee $(VENV)/index.log
+	$(BIN)/python -m pip install --dry-run --ignore-installed --no-deps --retries 5 $(NEWEST) 2>&1 | tee $(VENV)/index.log
 	@if ! grep -q '^Would install' $(VENV)/index.log || grep -qE 'Retry\(total=0|Could not fetch URL' $(VENV)/index.log; then \
 		echo "The package index was not reached, so the newest releases are not known, and this row of the matrix is not tested." \
 			"Run make test-newest again when pip reaches it." >&2; exit 1; fi
