@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 
 # fields of the released checkpoints' config.json that mean nothing here, each with its reason
@@ -128,6 +129,24 @@ class GLMConfig(PreTrainedConfig):
         for field in DROPPED_FIELDS:
             kwargs.pop(field, None)
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def for_tokenizer(cls, tokenizer: PreTrainedTokenizerBase, **settings) -> "GLMConfig":
+        """
+        The configuration of a new model for a [`GLMTokenizer`]: its vocabulary and its special tokens.
+
+        Args:
+            tokenizer ([`GLMTokenizer`]): the tokenizer.
+            settings: fields of the configuration, which come before what the tokenizer says.
+        """
+        of_tokenizer = {
+            "vocab_size": len(tokenizer),
+            "mask_token_ids": tokenizer.mask_token_ids,
+            "decoder_start_token_id": tokenizer.sop_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
+        }
+        return cls(**{**of_tokenizer, **settings})
 
     def validate_architecture(self) -> None:
         """Part of `@strict`'s validation: sizes that do not fit each other."""

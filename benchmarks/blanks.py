@@ -35,16 +35,12 @@ def make_tokenizer(vocab_size: int) -> GLMTokenizer:
 def make_model(args: argparse.Namespace, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
     """Weights large enough for pieces to differ, in which no piece ends by itself."""
     torch.manual_seed(0)
-    config = GLMConfig(
-        vocab_size=len(tokenizer),
+    config = GLMConfig.for_tokenizer(
+        tokenizer,
         hidden_size=args.hidden_size,
         num_layers=args.layers,
         num_attention_heads=args.hidden_size // 64,
         max_sequence_length=2 * args.context,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
     )
     return GLMForConditionalGeneration(config).eval()
 

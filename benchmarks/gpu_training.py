@@ -159,13 +159,7 @@ def train_checkpointed(settings: dict, args: Namespace, device: torch.device, wa
     """Steps of a published size with the rows that its configuration gives to a card."""
     rows, length = settings["per_device_train_batch_size"], settings["max_length"]
     _, tokenizer = read_text()
-    config = GLMConfig(
-        **settings["config"],
-        use_cache=False,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    config = GLMConfig.for_tokenizer(tokenizer, **settings["config"], use_cache=False)
     with device:
         model = GLMForConditionalGeneration(config).train()
     model.activation_checkpointing_enable()

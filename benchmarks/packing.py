@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     args = parser.parse_args()
     rows, tokenizer = make_rows(args.documents, args.max_length - 150)
-    config = GLMConfig(
-        vocab_size=len(tokenizer),
+    config = GLMConfig.for_tokenizer(
+        tokenizer,
         hidden_size=args.hidden_size,
         num_layers=args.layers,
         num_attention_heads=args.hidden_size // 64,
@@ -51,9 +51,6 @@ def main() -> None:
         attention_dropout_prob=0.0,
         output_dropout_prob=0.0,
         use_cache=False,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(0)
     model = GLMForConditionalGeneration(config).train()

@@ -74,8 +74,8 @@ def read_text() -> tuple[GLMTokenizer, list[dict], list[dict]]:
 def train(tokenizer: GLMTokenizer, rows: list[dict], args: argparse.Namespace) -> GLMForConditionalGeneration:
     """A GLM trained for `--seconds`."""
     torch.manual_seed(0)
-    config = GLMConfig(
-        vocab_size=len(tokenizer),
+    config = GLMConfig.for_tokenizer(
+        tokenizer,
         hidden_size=args.hidden_size,
         num_layers=args.layers,
         num_attention_heads=args.hidden_size // 32,
@@ -84,10 +84,6 @@ def train(tokenizer: GLMTokenizer, rows: list[dict], args: argparse.Namespace) -
         embedding_dropout_prob=0.0,
         attention_dropout_prob=0.0,
         output_dropout_prob=0.0,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
     )
     model = GLMForConditionalGeneration(config).train()
     collator = DataCollatorForBlankInfilling(tokenizer, mask_ratio=0.4)

@@ -55,7 +55,8 @@ def make_documents(rows: int, length: int) -> tuple[list[dict], GLMTokenizer]:
 
 def make_glm(args: argparse.Namespace, tokenizer: GLMTokenizer, attn_implementation: str) -> PreTrainedModel:
     """A GLM of the size of BERT-base."""
-    config = GLMConfig(
+    config = GLMConfig.for_tokenizer(
+        tokenizer,
         vocab_size=VOCABULARY,
         hidden_size=args.hidden_size,
         num_layers=args.layers,
@@ -63,9 +64,6 @@ def make_glm(args: argparse.Namespace, tokenizer: GLMTokenizer, attn_implementat
         max_sequence_length=max(512, args.length),
         attention_dropout_prob=args.attention_dropout,
         use_cache=False,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
     return GLMForConditionalGeneration._from_config(config, attn_implementation=attn_implementation)
 

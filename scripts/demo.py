@@ -29,6 +29,7 @@ from transformers_glm.blanking.pictures import draw_attention_mask, draw_positio
 from transformers_glm.data.documents import tokenize_documents
 from transformers_glm.data.python_text import python_texts, without_repetition
 from transformers_glm.data.sources import DocumentSource, hold_out, load_documents
+from transformers_glm.files import write_whole
 from transformers_glm.infilling import fill_blanks
 from transformers_glm.metrics.ngrams import Trigram, Unigram
 from transformers_glm.metrics.span_scores import score_glm, score_left_to_right, text_tokens
@@ -91,9 +92,8 @@ def publish(folder: Path) -> None:
         "tokenizer.json",
         "tokenizer_config.json",
     ):
-        unfinished = OUTPUT / f"{name}.unfinished"
-        shutil.copyfile(folder / name, unfinished)
-        unfinished.replace(OUTPUT / name)
+        with write_whole(OUTPUT / name) as unfinished:
+            shutil.copyfile(folder / name, unfinished)
 
 
 def prepare(text: str | None, settings: Sequence[str]) -> Run:
@@ -205,9 +205,8 @@ def draw(run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
 
 def save_metrics(metrics: dict[str, Any]) -> None:
     """Write `metrics.json` under another name, then move it."""
-    unfinished = OUTPUT / "metrics.json.unfinished"
-    unfinished.write_text(json.dumps({k: v for k, v in metrics.items() if k != "loss_history"}, indent=2) + "\n")
-    unfinished.replace(OUTPUT / "metrics.json")
+    with write_whole(OUTPUT / "metrics.json") as unfinished:
+        unfinished.write_text(json.dumps({k: v for k, v in metrics.items() if k != "loss_history"}, indent=2) + "\n")
     print(f"metrics.json, loss.png, attention_mask.png and positions.png are in {OUTPUT}.")
 
 

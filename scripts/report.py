@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from transformers_glm.files import write_whole
 from transformers_glm.runs.arguments import run
 from transformers_glm.runs.reports import as_markdown, draw, group_runs, read_runs
 
@@ -26,11 +27,10 @@ def main(arguments: Sequence[str]) -> str:
     options = parser.parse_args(arguments)
     groups = group_runs(read_runs(options.folders), options.group_by, options.metrics)
     table, output = as_markdown(groups), Path(options.output)
-    output.mkdir(parents=True, exist_ok=True)
-    draw(groups).savefig(output / "unfinished.png", dpi=130)
-    (output / "unfinished.md").write_text(table, encoding="utf-8")
-    for ending in ("png", "md"):
-        (output / f"unfinished.{ending}").replace(output / f"report.{ending}")
+    with write_whole(output / "report.png") as unfinished:
+        draw(groups).savefig(unfinished, dpi=130)
+    with write_whole(output / "report.md") as unfinished:
+        unfinished.write_text(table, encoding="utf-8")
     print(table)
     print(f"report.md and report.png are in {output}.")
     return table

@@ -28,10 +28,9 @@ TEXTS = [
 MASK, SMASK, GMASK, SOP, EOP, PAD, CLS, EOS = 90, 91, 92, 93, 94, 0, 1, 2
 
 
-def make_config(**kwargs):
-    """A configuration of two layers whose special tokens are the constants above."""
+def make_config(tokenizer=None, **kwargs):
+    """A configuration of two layers whose special tokens are the tokenizer's, or the constants above."""
     settings = {
-        "vocab_size": 99,
         "hidden_size": 32,
         "num_layers": 2,
         "num_attention_heads": 4,
@@ -40,12 +39,17 @@ def make_config(**kwargs):
         "embedding_dropout_prob": 0.0,
         "attention_dropout_prob": 0.0,
         "output_dropout_prob": 0.0,
+    }
+    if tokenizer is not None:
+        return GLMConfig.for_tokenizer(tokenizer, **{**settings, **kwargs})
+    tokens = {
+        "vocab_size": 99,
         "mask_token_ids": [MASK, SMASK, GMASK],
         "decoder_start_token_id": SOP,
         "pad_token_id": PAD,
         "eos_token_id": [EOP, EOS],
     }
-    return GLMConfig(**{**settings, **kwargs})
+    return GLMConfig(**{**settings, **tokens, **kwargs})
 
 
 def make_model(seed=0, attn_implementation="sdpa", **kwargs):
@@ -69,11 +73,4 @@ def tokenizer():
 @pytest.fixture
 def text_model(tokenizer):
     """A tiny model for the tokenizer's vocabulary."""
-    return make_model(
-        vocab_size=len(tokenizer),
-        max_sequence_length=128,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
-    )
+    return make_model(tokenizer=tokenizer, max_sequence_length=128)

@@ -51,15 +51,7 @@ def train(folder, model, collator, rows, **kwargs):
 
 
 def config_for(tokenizer, **kwargs):
-    return make_config(
-        vocab_size=len(tokenizer),
-        initializer_range=0.05,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
-        **kwargs,
-    )
+    return make_config(tokenizer=tokenizer, initializer_range=0.05, **kwargs)
 
 
 # ------------------------------------------------------------------------------------------------------ multiple choice

@@ -89,3 +89,13 @@ def test_every_field_has_a_reader():
 def test_every_field_is_documented():
     for field in {field.name for field in fields(GLMConfig)} - {field.name for field in fields(PreTrainedConfig)}:
         assert f"        {field} (`" in GLMConfig.__doc__, field
+
+
+def test_a_configuration_for_a_tokenizer_has_its_vocabulary_and_special_tokens(tokenizer):
+    config = GLMConfig.for_tokenizer(tokenizer, hidden_size=32, num_attention_heads=4, vocab_size=512)
+    assert (config.vocab_size, config.hidden_size) == (512, 32)
+    assert config.mask_token_ids == tokenizer.convert_tokens_to_ids(["[MASK]", "[sMASK]", "[gMASK]"])
+    assert config.decoder_start_token_id == tokenizer.convert_tokens_to_ids("<|startofpiece|>")
+    assert config.eos_token_id == tokenizer.convert_tokens_to_ids(["<|endofpiece|>", "<|endoftext|>"])
+    assert config.pad_token_id == tokenizer.pad_token_id
+    assert GLMConfig.for_tokenizer(tokenizer).vocab_size == len(tokenizer)

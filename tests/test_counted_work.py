@@ -62,11 +62,7 @@ def model_and_batch(name, tokenizer, layers=2, attention="sdpa"):
     torch.manual_seed(0)
     rows = documents(tokenizer)
     if name == GLM:
-        config = make_config(
-            vocab_size=VOCABULARY, hidden_size=WIDTH, num_layers=layers, num_attention_heads=HEADS, use_cache=False,
-            max_sequence_length=LENGTH, mask_token_ids=tokenizer.mask_token_ids, pad_token_id=tokenizer.pad_token_id,
-            decoder_start_token_id=tokenizer.sop_token_id,
-        )  # fmt: skip
+        config = make_config(tokenizer=tokenizer, vocab_size=VOCABULARY, hidden_size=WIDTH, num_layers=layers, num_attention_heads=HEADS, use_cache=False, max_sequence_length=LENGTH)  # fmt: skip
         model = GLMForConditionalGeneration._from_config(config, attn_implementation=attention)
         return model.train(), DataCollatorForBlankInfilling(tokenizer)(rows)
     if name == BERT:

@@ -199,12 +199,7 @@ def test_a_generation_config_is_obeyed(text_model, tokenizer):
 
 
 def test_no_more_tokens_are_asked_for_by_default_than_the_table_has(tokenizer):
-    model = make_model(
-        vocab_size=len(tokenizer),
-        max_sequence_length=20,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-    )
+    model = make_model(tokenizer=tokenizer, max_sequence_length=20)
     assert len(fill_blanks(model, tokenizer, TEXT).pieces) == 2
 
 

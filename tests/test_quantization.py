@@ -140,13 +140,7 @@ SENTENCES = ["Ada Lovelace wrote the first program", "Grace Hopper found a moth"
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize(("config", "near"), EVERY)
 def test_adapters_learn_on_quantized_layers(tmp_path, config, near, checkpointing, tokenizer):
-    full(
-        vocab_size=len(tokenizer),
-        max_sequence_length=128,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    ).save_pretrained(tmp_path / "full")
+    full(tokenizer=tokenizer, max_sequence_length=128).save_pretrained(tmp_path / "full")
     model = load(tmp_path / "full", config)
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)
     model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))

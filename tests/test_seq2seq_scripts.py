@@ -25,16 +25,7 @@ WORDS = ["apple", "tree", "river", "stone", "cloud", "bread", "light", "music", 
 def checkpoint(folder, texts, **kwargs):
     """A tiny GLM and a tokenizer whose sources get a blank, as a user finds them in a folder."""
     tokenizer = GLMTokenizer.train(texts, vocab_size=600, **kwargs)
-    model = make_model(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        initializer_range=0.05,
-        max_sequence_length=64,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
-    )
+    model = make_model(tokenizer=tokenizer, hidden_size=64, initializer_range=0.05, max_sequence_length=64)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     return folder

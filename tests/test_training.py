@@ -25,15 +25,7 @@ def rows(tokenizer):
 
 
 def model_for(tokenizer, **kwargs):
-    return make_model(
-        vocab_size=len(tokenizer),
-        max_sequence_length=128,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
-        **{"initializer_range": 0.02, **kwargs},
-    )
+    return make_model(tokenizer=tokenizer, max_sequence_length=128, **{"initializer_range": 0.02, **kwargs})
 
 
 def arguments(folder, kind=TrainingArguments, **kwargs):

@@ -1,11 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders that appear when all of them is written."""
+"""Files and folders that appear only once they are complete."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def write_whole(file: str | Path) -> Iterator[Path]:
+    """
+    A file to write, which takes the place of `file` at the end; after an error `file` is as it was.
+
+    Args:
+        file (`str` or `Path`): the file; its folder is made if it is missing.
+
+    Yields:
+        `Path`: where to write, in the same folder and with the same ending.
+    """
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".unfinished-{os.getpid()}-{file.name}")
+    try:
+        yield unfinished
+        with unfinished.open("rb") as written:  # on the disk before it is found under its name
+            os.fsync(written.fileno())
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def check_free(out: Path, overwrite: bool = False) -> None:

@@ -179,13 +179,7 @@ def base_weights(model):
 
 
 def test_choices_and_hidden_states_pass_an_adapter(tokenizer, tmp_path):
-    config = make_config(
-        vocab_size=len(tokenizer),
-        max_sequence_length=128,
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    config = make_config(tokenizer=tokenizer, max_sequence_length=128)
     inputs = tokenizer(["Ada wrote [MASK]", "A moth in [MASK] was found"], return_tensors="pt", padding=True)
     batch = tokenizer.build_inputs_for_multiple_choice(inputs, [["the first", "a"], ["the relay", "text", "log book"]])
     model = adapt(GLMForMultipleChoice(config), LoraConfig())
@@ -398,14 +392,7 @@ def test_blanks_are_filled_by_an_adapted_model_and_by_the_merged_one(task, token
 
 
 def test_what_the_documentation_says_runs(tokenizer, tmp_path, monkeypatch):
-    make_model(
-        hidden_size=64,
-        vocab_size=len(tokenizer),
-        mask_token_ids=tokenizer.mask_token_ids,
-        decoder_start_token_id=tokenizer.sop_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eop_token_id, tokenizer.eos_token_id],
-    ).save_pretrained(tmp_path / "output" / "demo")
+    make_model(tokenizer=tokenizer, hidden_size=64).save_pretrained(tmp_path / "output" / "demo")
     tokenizer.save_pretrained(tmp_path / "output" / "demo")
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "peft.md").read_text(encoding="utf-8")

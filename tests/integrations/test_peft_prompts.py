@@ -312,15 +312,7 @@ def test_a_classifier_learns_and_is_saved(method, tmp_path):
 @pytest.mark.parametrize("method", ["P-tuning", "prefix tuning"])
 def test_choices_are_scored_beside_virtual_tokens(method, tokenizer):
     torch.manual_seed(0)
-    base = GLMForMultipleChoice(
-        make_config(
-            vocab_size=len(tokenizer),
-            max_sequence_length=128,
-            mask_token_ids=tokenizer.mask_token_ids,
-            decoder_start_token_id=tokenizer.sop_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    ).eval()
+    base = GLMForMultipleChoice(make_config(tokenizer=tokenizer, max_sequence_length=128)).eval()
     model = get_peft_model(base, EVERY[method]("FEATURE_EXTRACTION")).eval()
     inputs = tokenizer(["Ada wrote [MASK]", "A moth in [MASK] was found"], return_tensors="pt", padding=True)
     choices = [["the first program", "a"], ["the relay", "text", "log book"]]

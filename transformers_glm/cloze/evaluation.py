@@ -10,6 +10,7 @@ from typing import Any
 
 import evaluate
 
+from ..files import write_whole
 from ..metrics.spans import METRICS
 from .questions import label_key
 from .rows import ROW_NUMBER
@@ -98,10 +99,8 @@ def prediction_lines(
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file under another name first, then move it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    with write_whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def write_results(output_dir: Path, metrics: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:

@@ -2,7 +2,6 @@
 """Converts released GLM checkpoints, in any form they were published in, and writes old-style states back."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from transformers.utils import logging
 from configuration_glm import GLMConfig
 from tokenization_glm import GLMTokenizer
 
-from ..files import check_free, written_whole
+from ..files import check_free, write_whole, written_whole
 from .config import make_config, make_generation_config, model_card
 from .files import Stored, write_safetensors
 from .formats import OURS, TRAINING, Checkpoint, open_checkpoint
@@ -179,10 +178,5 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         tensors[to_old.get(target, target.removeprefix("glm."))] = stored
     if "dense.weight" in tensors:  # with a head the old code has the base model under its prefix
         tensors = {name if name in HEADS[0] else f"glm.{name}": stored for name, stored in sorted(tensors.items())}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    try:
-        write_safetensors(part, tensors)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_whole(file) as unfinished:
+        write_safetensors(unfinished, tensors)

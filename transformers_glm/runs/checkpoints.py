@@ -3,7 +3,6 @@
 
 import json
 import logging
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from transformers import Trainer, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from ..files import write_whole
 from .processor import warn_of_slow_bf16
 from .time_limit import keep_within
 
@@ -98,10 +98,8 @@ def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
                 f"output_dir, or its settings; where the difference does not matter, remove {file}."
             )
         return
-    output_dir.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, file)
+    with write_whole(file) as unfinished:
+        unfinished.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def last_checkpoint(training_args: TrainingArguments) -> str | None:

@@ -52,11 +52,4 @@ def load_or_initialize(model_args: ModelArguments, tokenizer: PreTrainedTokenize
 
 def new_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerFast) -> GLMConfig:
     """The configuration that is asked for, with the tokenizer's vocabulary and special tokens."""
-    config = {
-        "vocab_size": len(tokenizer),
-        "mask_token_ids": tokenizer.mask_token_ids,
-        "decoder_start_token_id": tokenizer.sop_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
-    }
-    return GLMConfig(**config | model_args.config)
+    return GLMConfig.for_tokenizer(tokenizer, **model_args.config)

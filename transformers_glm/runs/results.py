@@ -2,10 +2,11 @@
 """What a run leaves: metrics.json, predictions.jsonl and a line in a table of results."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from ..files import write_whole
 
 
 TABLE = "results.jsonl"  # beside the folders of the runs
@@ -35,7 +36,6 @@ def write_results(
     if nested:
         raise ValueError(f"Metrics are flat strings and numbers, but {nested}. Give each number a name of its own.")
     output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
     _write(output_dir / "predictions.jsonl", lines)
     _write(output_dir / "metrics.json", [json.dumps(dict(metrics), indent=2, ensure_ascii=False) + "\n"])
@@ -49,9 +49,5 @@ def _is_plain(value: Any) -> bool:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    with unfinished.open("w", encoding="utf-8") as stream:
+    with write_whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as stream:
         stream.writelines(lines)
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(path)

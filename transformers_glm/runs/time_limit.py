@@ -4,7 +4,6 @@
 import json
 import logging
 import math
-import os
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import ProgressCallback, Trainer, TrainerCallback
 
+from ..files import write_whole
 from .processor import processor_name
 
 
@@ -67,11 +67,8 @@ class Plan:
 
     def save(self, output_dir: str | Path) -> None:
         """Write it under another name, then move it."""
-        file = Path(output_dir) / "plan.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        part.replace(file)
+        with write_whole(Path(output_dir) / "plan.json") as unfinished:
+            unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, output_dir: str | Path) -> "Plan | None":
