@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a training run goes on, and what it leaves."""
+"""Where a training run resumes, and what it leaves."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ def _not_of_the_tied_head(record: logging.LogRecord) -> bool:
 
 def train_from_checkpoint(trainer: Trainer, max_seconds: float | None = None) -> dict[str, float]:
     """
-    Train from where the last checkpoint ends, or only load the weights where an earlier run has done all the steps.
+    Train from where the last checkpoint ends; if an earlier run has done all the steps, only load its weights.
 
     Args:
         trainer (`Trainer`): a trainer before it trains.
@@ -67,14 +67,14 @@ def train_from_checkpoint(trainer: Trainer, max_seconds: float | None = None) ->
 
 def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
     """
-    Refuse to go on with a run of other settings, and write down those of a new one, in `run.json`.
+    Refuse to go on with a run that has other settings; write those of a new run into `run.json`.
 
     Args:
         output_dir (`str` or `Path`): the folder of the run.
-        arguments: dataclasses of what makes the run what it is: model, data, task.
+        arguments: the dataclasses that define the run: its model, data and task.
 
     Raises:
-        `ValueError`: a checkpoint in `output_dir` is of a run with other settings; names each.
+        `ValueError`: a checkpoint in `output_dir` is of a run with other settings; each difference is named.
     """
     output_dir, settings = Path(output_dir), {}
     for part in arguments:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
-GROUP_BY = ("task", "method", "model", "train_rows", "evaluation_data")  # those that a run has
+GROUP_BY = ("task", "method", "model", "train_rows", "evaluation_data")  # as far as the runs have them
 # numbers that say how a run was made, not how well it did
 NOT_METRICS = {
     *("seed", "train_rows", "eval_rows", "parameters", "trained_parameters", "steps", "epoch", "train_loss"),
