@@ -3,7 +3,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,20 +14,10 @@ from blank_infilling_glm import IGNORE
 
 from ..blanking.batching import pad
 from ..blanking.rows import Example
+from ..metrics.base import Scored
+from ..metrics.ngrams import Trigram, score_left_to_right
+from ..metrics.spans import text_tokens
 from .rows import Context, last_word, lay_out_last_word, lay_out_window, text_ids, windows
-
-
-class Scored(NamedTuple):
-    """
-    The scored tokens of one row.
-
-    Args:
-        log_probabilities (`list[float]`): natural logarithm of each token's probability, given all before it.
-        hits (`list[bool]`): whether it is the most probable token.
-    """
-
-    log_probabilities: list[float]
-    hits: list[bool]
 
 
 @torch.inference_mode()
@@ -134,7 +124,7 @@ def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
     first of each text is not counted. And the same cost as bits for each character.
 
     Returns:
-        `dict[str, float | int]`: `perplexity`, `word_perplexity`, `bits_per_character`, `tokens`, `words`, `characters`; without
+        `dict[str, float | int]`: `tokens`, `characters`, `words`, `perplexity`, `bits_per_character`, `word_perplexity`; without
             the two of words where texts are of one word, or have no spaces (words of more than 40 characters in the mean).
     """
     cost = -math.fsum(score.log_probability for score in scores)
@@ -145,10 +135,11 @@ def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
         raise ValueError(
             f"{tokens} tokens, {characters} characters: all but the first token of a text. Give longer texts."
         )
+    counts = {"tokens": tokens, "characters": characters}
     values = {"perplexity": math.exp(cost / tokens), "bits_per_character": cost / math.log(2) / characters}
     if characters <= LONGEST_WORD * words:
-        values |= {"word_perplexity": math.exp(cost / words), "words": words}
-    return {**values, "tokens": tokens, "characters": characters}
+        counts["words"], values["word_perplexity"] = words, math.exp(cost / words)
+    return counts | values
 
 
 def score_last_words(
@@ -169,7 +160,7 @@ def score_last_words(
     Raises:
         `ValueError`: a text has fewer than two words, or a last one of more than 40 characters, as texts without spaces.
     """
-    rows, answers = [], []
+    rows = []
     for number, text in enumerate(texts, 1):
         if len(text.split()) < 2:
             raise ValueError(
@@ -183,10 +174,13 @@ def score_last_words(
         before, word = last_word(text, tokenizer)
         longest = model.config.max_sequence_length
         rows.append(lay_out_last_word(before, word, context, tokenizer, mask, longest))
-        answers.append(text.split()[-1])
+    return _guesses(texts, score_rows(model, rows, tokenizer.pad_token_id, batch_size))
+
+
+def _guesses(texts: Sequence[str], words: Iterable[Scored]) -> list[dict[str, Any]]:
     return [
-        {"answer": answer, "correct": all(scored.hits), "log_probability": math.fsum(scored.log_probabilities)}
-        for answer, scored in zip(answers, score_rows(model, rows, tokenizer.pad_token_id, batch_size), strict=True)
+        {"answer": text.split()[-1], "correct": all(word.hits), "log_probability": math.fsum(word.log_probabilities)}
+        for text, word in zip(texts, words, strict=True)
     ]
 
 
@@ -201,6 +195,28 @@ def last_word_metrics(guesses: Sequence[dict[str, Any]]) -> dict[str, float]:
         "accuracy": 100 * sum(guess["correct"] for guess in guesses) / len(guesses),
         "perplexity": math.exp(-math.fsum(guess["log_probability"] for guess in guesses) / len(guesses)),
     }
+
+
+def fit_trigram(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Trigram:
+    """An interpolated trigram of the tokens of `texts`, none of them special."""
+    rows = [text_ids(text, tokenizer) for text in texts]
+    return Trigram(rows, text_tokens(tokenizer), len(tokenizer))
+
+
+def trigram_perplexity(trigram: Trigram, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> float:
+    """The perplexity of all tokens of each text but its first, each given the two before it."""
+    rows = [text_ids(text, tokenizer) for text in texts]
+    return Scored.together(score_left_to_right(trigram, rows, [range(1, len(row)) for row in rows])).perplexity
+
+
+def trigram_last_words(
+    trigram: Trigram, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> list[dict[str, Any]]:
+    """As [`score_last_words`]: the last word is right where each of its tokens is the most probable one."""
+    pairs = [last_word(text, tokenizer) for text in texts]
+    rows = [[*before, *word] for before, word in pairs]
+    places = [range(len(before), len(row)) for (before, _), row in zip(pairs, rows, strict=True)]
+    return _guesses(texts, score_left_to_right(trigram, rows, places))
 
 
 def generate_texts(
