@@ -17,7 +17,7 @@ from ..blanking.rows import Example
 from ..metrics.base import Scored
 from ..metrics.ngrams import Trigram, score_left_to_right
 from ..metrics.spans import text_tokens
-from .rows import Context, last_word, lay_out_last_word, lay_out_window, text_ids, windows
+from .rows import Context, last_word, lay_out_scored, text_ids, windows
 
 
 @torch.inference_mode()
@@ -91,7 +91,7 @@ def score_texts(
         model ([`GLMForConditionalGeneration`]): the model.
         tokenizer ([`GLMTokenizer`]): its tokenizer.
         texts (`Sequence[str]`): the texts; special tokens in them are read as plain text.
-        context (`str`): `"bidirectional"` or `"unidirectional"`, see [`lay_out_window`].
+        context (`str`): `"bidirectional"` or `"unidirectional"`, see [`lay_out_scored`].
         width (`int`): tokens of a window; at most the model's `max_sequence_length`.
         stride (`int`): tokens that a window scores.
         mask (`int`): id of the mask token of the blank.
@@ -107,7 +107,10 @@ def score_texts(
     places = [
         (number, window) for number, tokens in enumerate(encoded) for window in windows(len(tokens), width, stride)
     ]
-    rows = [lay_out_window(encoded[number], window, context, tokenizer, mask) for number, window in places]
+    rows = [
+        lay_out_scored(encoded[n][start:scored], encoded[n][scored:stop], context, tokenizer, mask)
+        for n, (start, stop, scored) in places
+    ]
     sums, counts = [0.0] * len(texts), [0] * len(texts)
     for (number, _), scored in zip(places, score_rows(model, rows, tokenizer.pad_token_id, batch_size), strict=True):
         sums[number] += math.fsum(scored.log_probabilities)
@@ -173,7 +176,7 @@ def score_last_words(
             )
         before, word = last_word(text, tokenizer)
         longest = model.config.max_sequence_length
-        rows.append(lay_out_last_word(before, word, context, tokenizer, mask, longest))
+        rows.append(lay_out_scored(before, word, context, tokenizer, mask, ends=True, longest=longest))
     return _guesses(texts, score_rows(model, rows, tokenizer.pad_token_id, batch_size))
 
 

@@ -4,7 +4,7 @@
 import inspect
 import math
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
+from importlib import import_module
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,15 +17,12 @@ TEXT = Value("string")
 
 class Metric(evaluate.Metric):
     """
-    A metric of `evaluate`. The first paragraph of a subclass's docstring is its description, the others describe what
-    `compute` takes and returns.
-
-    A subclass has `_compute`, and where they differ from these:
+    A metric of `evaluate`. The first paragraph of a subclass's docstring, its description, says what `compute` returns; the
+    others say what is particular to its inputs.
 
     Args:
-        inputs (`dict`): the `datasets` features of `predictions` and `references`.
-        library (`str`, *optional*): a package of the extra `eval` that `_compute` imports.
-        paper (`str`): BibTeX.
+        inputs (`dict`): the `datasets` features of `predictions` and `references`; a subclass may have others.
+        library (`str`, *optional*): the module of the extra `eval` that `_compute` has as `self.computing`.
 
     Raises:
         `ImportError`: the library is not installed.
@@ -33,21 +30,22 @@ class Metric(evaluate.Metric):
 
     inputs: Mapping = {"predictions": TEXT, "references": TEXT}
     library: str | None = None
-    paper = ""
 
     def __init__(self, **kwargs):
-        if self.library and find_spec(self.library) is None:
+        try:
+            self.computing = self.library and import_module(self.library)
+        except ImportError as error:
             raise ImportError(
                 f"{type(self).__name__} needs {self.library}. Install it: pip install transformers-glm[eval]; or choose "
                 "others with --metrics."
-            )
+            ) from error
         super().__init__(**kwargs)
 
     def _info(self):
         description, _, inputs = inspect.getdoc(type(self)).partition("\n\n")
         return evaluate.MetricInfo(
             description=description,
-            citation=self.paper,
+            citation="",
             inputs_description=inputs,
             features=Features(dict(self.inputs)),
         )

@@ -17,18 +17,9 @@ from .ngrams import LeftToRight, score_left_to_right
 
 
 class SpanMetric(Metric):
-    """A metric of the labelled tokens alone: where the label is -100 nothing counts."""
+    """A metric of the labelled tokens alone: a reference is a label, and where it is -100 nothing counts."""
 
     inputs = {"predictions": Value("float64"), "references": Value("int64")}
-    paper = """
-@inproceedings{du-etal-2022-glm,
-    title = {{GLM}: General Language Model Pretraining with Autoregressive Blank Infilling},
-    author = {Du, Zhengxiao and Qian, Yujie and Liu, Xiao and Ding, Ming and Qiu, Jiezhong and Yang, Zhilin and
-        Tang, Jie},
-    booktitle = {Proceedings of ACL},
-    year = {2022}
-}
-"""
 
     def _compute(self, predictions, references):
         predictions, references = np.asarray(predictions), np.asarray(references)
@@ -40,15 +31,9 @@ class SpanMetric(Metric):
 
 class SpanAccuracy(SpanMetric):
     """
-    The share of labelled tokens whose most probable prediction is the label, given the true tokens before it.
+    accuracy (`float`): the share of labelled tokens that are predicted; tokens (`int`): how many labelled tokens there are.
 
-    Args:
-        predictions (`list` of `int`): the most probable token at each position.
-        references (`list` of `int`): the label at each position; -100 is left out.
-
-    Returns:
-        accuracy (`float`): between 0 and 1.
-        tokens (`int`): how many labelled tokens there are.
+    A prediction is the most probable token of a position, given the true ones before it.
 
         >>> SpanAccuracy().compute(predictions=[5, 6, 7, 8], references=[-100, 6, 7, 9])
         {'accuracy': 0.6666666666666666, 'tokens': 3}
@@ -62,15 +47,9 @@ class SpanAccuracy(SpanMetric):
 
 class SpanPerplexity(SpanMetric):
     """
-    exp(-mean log p) over the labelled tokens, p being what the model gives to the label.
+    perplexity (`float`): exp(-mean log p) over the labelled tokens; tokens (`int`): how many labelled tokens there are.
 
-    Args:
-        predictions (`list` of `float`): the natural logarithm of the label's probability at each position.
-        references (`list` of `int`): the label at each position; -100 is left out.
-
-    Returns:
-        perplexity (`float`): 1 is perfect; a uniform guess has the size of the vocabulary.
-        tokens (`int`): how many labelled tokens there are.
+    A prediction is the natural logarithm of the label's probability.
 
         >>> SpanPerplexity().compute(predictions=[0.0, -0.5, -1.5], references=[-100, 7, 8])
         {'perplexity': 2.718281828459045, 'tokens': 2}

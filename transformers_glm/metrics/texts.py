@@ -37,22 +37,20 @@ class TextMetric(Metric):
 
 class Rouge(TextMetric):
     """
-    F-measures of ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum (sentence by sentence), as rouge_score computes them, times 100.
-
-    Returns:
-        rouge1, rouge2, rougeL, rougeLsum (`float`): means over the texts of the best reference, between 0 and 100.
+    rouge1, rouge2, rougeL, rougeLsum (`float`): F-measures of ROUGE, the last sentence by sentence, as rouge_score computes
+    them, times 100: means over the texts of the best reference.
 
         >>> Rouge().compute(predictions=["the cat sat"], references=[["the cat stood"]])
         {'rouge1': 66.66666666666666, 'rouge2': 50.0, 'rougeL': 66.66666666666666, 'rougeLsum': 66.66666666666666}
     """
 
-    library = "rouge_score"
+    library = "rouge_score.rouge_scorer"
 
     def _compute(self, predictions, references, units="english"):
-        from rouge_score.rouge_scorer import RougeScorer
-
         kinds = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-        scorer = RougeScorer(kinds, use_stemmer=True, tokenizer=None if units == "english" else Splitter(units))
+        scorer = self.computing.RougeScorer(
+            kinds, use_stemmer=True, tokenizer=None if units == "english" else Splitter(units)
+        )
         totals = dict.fromkeys(kinds, 0.0)
         for prediction, accepted in zip(predictions, references, strict=True):
             prediction = SENTENCE_END.sub("\n", prediction)
@@ -75,43 +73,33 @@ class Splitter:
 
 class Bleu(TextMetric):
     """
-    BLEU-4 of all texts together, as sacrebleu computes it: of its 13a tokens, or with `units="characters"` its Chinese ones.
-
-    Returns:
-        bleu (`float`): between 0 and 100.
-        bleu_signature (`str`): how sacrebleu tokenized the texts.
+    bleu (`float`): BLEU-4 of all texts together, as sacrebleu computes it, of its 13a tokens or with `units="characters"` its
+    Chinese ones, between 0 and 100; bleu_signature (`str`): how sacrebleu tokenized the texts.
 
         >>> Bleu().compute(predictions=["a cat sat on a mat"], references=[["the cat sat on a mat"]])["bleu"]
         75.98356856515926
     """
 
-    library = "sacrebleu"
+    library = "sacrebleu.metrics"
 
     def _compute(self, predictions, references, units="english"):
-        from sacrebleu.metrics import BLEU
-
-        bleu = BLEU(tokenize="zh" if units == "characters" else "13a")
+        bleu = self.computing.BLEU(tokenize="zh" if units == "characters" else "13a")
         score = bleu.corpus_score(predictions, _streams(references)).score
         return {"bleu": score, "bleu_signature": str(bleu.get_signature())}
 
 
 class Chrf(TextMetric):
     """
-    chrF2 of all texts together, as sacrebleu computes it: character n-grams, whatever the units.
-
-    Returns:
-        chrf (`float`): between 0 and 100.
+    chrf (`float`): chrF2 of all texts together, as sacrebleu computes it, of characters whatever the units, between 0 and 100.
 
         >>> Chrf().compute(predictions=["the cat"], references=[["the cat"]])
         {'chrf': 100.0}
     """
 
-    library = "sacrebleu"
+    library = "sacrebleu.metrics"
 
     def _compute(self, predictions, references, units="english"):
-        from sacrebleu.metrics import CHRF
-
-        return {"chrf": CHRF().corpus_score(predictions, _streams(references)).score}
+        return {"chrf": self.computing.CHRF().corpus_score(predictions, _streams(references)).score}
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
@@ -122,17 +110,17 @@ def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
 
 class Meteor(TextMetric):
     """
-    METEOR (Banerjee and Lavie, 2005) by the exact and the stem matches of nltk, times 100. Its third stage, synonyms, needs
-    WordNet, which is a download: so this is a lower bound of the full METEOR, and is named after its stages.
+    meteor_exact_stem (`float`): METEOR (Banerjee and Lavie, 2005) by the exact and the stem matches of nltk, times 100: the mean
+    over the texts of the best reference.
 
-    Returns:
-        meteor_exact_stem (`float`): mean over the texts of the best reference, between 0 and 100.
+    The third stage, synonyms, needs WordNet, which is a download: so this is a lower bound of the full METEOR, and is named
+    after its stages.
 
         >>> Meteor().compute(predictions=["the cats sat"], references=[["the cat sat"]])
         {'meteor_exact_stem': 98.14814814814815}
     """
 
-    library = "nltk"
+    library = "nltk.translate.meteor_score"
 
     def _compute(self, predictions, references, units="english"):
         split = re.compile(r"[a-z0-9]+|\S" if units == "characters" else r"\w+|[^\w\s]").findall
