@@ -28,7 +28,7 @@ class Window(NamedTuple):
 
 def windows(length: int, width: int, stride: int) -> Iterator[Window]:
     """
-    Windows in which each token of a text but the first is scored exactly once.
+    Windows in which each token of a text except the first is scored exactly once.
 
         length 10, width 6, stride 2      0 [1 2 3 4 5]
                                           2  3 4 5 [6 7]
@@ -37,7 +37,7 @@ def windows(length: int, width: int, stride: int) -> Iterator[Window]:
     Args:
         length (`int`): tokens of the text.
         width (`int`): the most tokens of a window.
-        stride (`int`): tokens that each window but the first scores; less than `width`.
+        stride (`int`): tokens that each window except the first scores; less than `width`.
     """
     if not 0 < stride < width:
         raise ValueError(f"The stride {stride} is not between 0 and the window's width {width}: choose one that is.")

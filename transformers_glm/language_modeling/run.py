@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/evaluate_lm.py as a function: perplexity, last words, texts out of nothing, and their results."""
+"""scripts/evaluate_lm.py as a function: perplexity, last words, texts written from nothing, and their results."""
 
 import itertools
 import logging
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
-import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..agreement import check_agreement
@@ -16,17 +15,8 @@ from ..data.task_rows import RowSource, load_rows
 from ..data.templates import column_of
 from ..metrics.ngrams import Trigram
 from ..runs.results import write_results
+from . import scoring
 from .rows import Context
-from .scoring import (
-    fit_trigram,
-    generate_texts,
-    last_word_metrics,
-    perplexities,
-    score_last_words,
-    score_texts,
-    trigram_last_words,
-    trigram_perplexity,
-)
 from .wikitext import detokenize
 
 
@@ -75,7 +65,7 @@ class LanguageModelingArguments:
     mask: str | None = field(
         default=None, metadata={"help": "The mask token. Defaults to [gMASK] where there is one."}
     )
-    generate: int = field(default=0, metadata={"help": "Write this many texts out of nothing."})
+    generate: int = field(default=0, metadata={"help": "Write this many texts from nothing."})
     max_new_tokens: int = field(default=128, metadata={"help": "The most tokens of such a text."})
     temperature: float = field(default=0.9, metadata={"help": "Temperature it is sampled with."})
     top_k: int = field(default=40, metadata={"help": "Each token is sampled from this many, the most probable ones."})
@@ -113,7 +103,8 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
     }
     trigram, contexts = None, [*args.context]
     if args.trigram_data:
-        trigram = fit_trigram(list(map(_normalization(args), _texts(args.trigram_data, args))), tokenizer)
+        texts = map(_normalization(args), _texts(args.trigram_data, args))
+        trigram = scoring.fit_trigram(list(texts), tokenizer)
         contexts.append(TRIGRAM)
     run = _Run(args, model, tokenizer, _mask_id(args, tokenizer), trigram)
     predictions: list[dict[str, Any]] = []
@@ -129,7 +120,9 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
             metrics |= values
             predictions += [{"kind": kind, "context": context, **row} for row in rows]
     if args.generate:
-        texts = _generate(run)
+        set_seed(args.seed)
+        sampling = {name: getattr(args, name) for name in ("temperature", "top_k", "max_new_tokens")}
+        texts = scoring.generate_texts(model, tokenizer, args.generate, run.mask, do_sample=True, **sampling)
         metrics["generated"] = len(texts)
         predictions += [{"kind": "generated", "text": text} for text in texts]
     metrics["command"] = command
@@ -151,13 +144,14 @@ Measured = tuple[dict[str, Any], list[dict[str, Any]]]  # metrics and prediction
 def _perplexity(run: _Run, texts: Sequence[str], context: str) -> Measured:
     args, normalize = run.args, _normalization(run.args)
     if context == TRIGRAM:
-        return {"perplexity_trigram": trigram_perplexity(run.trigram, list(map(normalize, texts)), run.tokenizer)}, []
+        value = scoring.trigram_perplexity(run.trigram, list(map(normalize, texts)), run.tokenizer)
+        return {"perplexity_trigram": value}, []
     width = args.width or run.model.config.max_sequence_length - 1
     stride = args.stride or min(256, width // 2)
     windows = {"width": width, "stride": stride}
     settings = {"context": context, "mask": run.mask, "batch_size": args.batch_size, "normalize": normalize}
-    scores = score_texts(run.model, run.tokenizer, texts, **windows, **settings)
-    values = perplexities(scores)
+    scores = scoring.score_texts(run.model, run.tokenizer, texts, **windows, **settings)
+    values = scoring.perplexities(scores)
     if "words" not in values:
         logger.warning(
             "The texts have no spaces between words: there is no perplexity per word, see bits_per_character."
@@ -168,19 +162,12 @@ def _perplexity(run: _Run, texts: Sequence[str], context: str) -> Measured:
 
 def _last_words(run: _Run, texts: Sequence[str], context: str) -> Measured:
     if context == TRIGRAM:
-        guesses, rows = trigram_last_words(run.trigram, texts, run.tokenizer), []
+        guesses, rows = scoring.trigram_last_words(run.trigram, texts, run.tokenizer), []
     else:
         settings = {"context": context, "mask": run.mask, "batch_size": run.args.batch_size}
-        guesses = rows = score_last_words(run.model, run.tokenizer, texts, **settings)
-    named = {f"lambada_{name}_{SHORT[context]}": value for name, value in last_word_metrics(guesses).items()}
+        guesses = rows = scoring.score_last_words(run.model, run.tokenizer, texts, **settings)
+    named = {f"lambada_{name}_{SHORT[context]}": value for name, value in scoring.last_word_metrics(guesses).items()}
     return {"lambada_rows": len(texts)} | named, rows
-
-
-def _generate(run: _Run) -> list[str]:
-    set_seed(run.args.seed)
-    sampling = {name: getattr(run.args, name) for name in ("temperature", "top_k", "max_new_tokens")}
-    with torch.inference_mode():
-        return generate_texts(run.model, run.tokenizer, run.args.generate, run.mask, do_sample=True, **sampling)
 
 
 def _texts(paths: Sequence[str], args: LanguageModelingArguments) -> Iterator[str]:

@@ -62,8 +62,8 @@ LONGEST_WORD = 40  # characters, in the mean of a text; more has no spaces betwe
 
 class TextScores(NamedTuple):
     """
-    The score of one text: the sum of the log-probabilities of `tokens` tokens, all but its first; all its words, and its
-    characters but those of its first token.
+    The score of one text: the sum of the log-probabilities of `tokens` tokens, all except its first; all its words, and its
+    characters except those of its first token.
     """
 
     log_probability: float
@@ -85,7 +85,7 @@ def score_texts(
     normalize: Callable[[str], str] = str,
 ) -> list[TextScores]:
     """
-    Score every token of each text but its first, given the text before it.
+    Score every token of each text except its first, given the text before it.
 
     Args:
         model ([`GLMForConditionalGeneration`]): the model.
@@ -136,7 +136,7 @@ def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
     characters = sum(score.characters for score in scores)
     if not tokens or not characters:
         raise ValueError(
-            f"{tokens} tokens, {characters} characters: all but the first token of a text. Give longer texts."
+            f"{tokens} tokens, {characters} characters: all except the first token of a text. Give longer texts."
         )
     counts = {"tokens": tokens, "characters": characters}
     values = {"perplexity": math.exp(cost / tokens), "bits_per_character": cost / math.log(2) / characters}
@@ -207,7 +207,7 @@ def fit_trigram(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tri
 
 
 def trigram_perplexity(trigram: Trigram, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> float:
-    """The perplexity of all tokens of each text but its first, each given the two before it."""
+    """The perplexity of all tokens of each text except its first, each given the two before it."""
     rows = [text_ids(text, tokenizer) for text in texts]
     return Scored.together(score_left_to_right(trigram, rows, [range(1, len(row)) for row in rows])).perplexity
 
@@ -225,7 +225,7 @@ def trigram_last_words(
 def generate_texts(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, number: int, mask: int, **generate_kwargs: Any
 ) -> list[str]:
-    """Texts out of nothing: Part A is [CLS] and a blank; `generate_kwargs` are those of `generate`."""
+    """Texts written from nothing: Part A is [CLS] and a blank; `generate_kwargs` are those of `generate`."""
     part_a = torch.tensor([[tokenizer.cls_token_id, mask]] * number, device=model.device)
     pieces = model.generate(part_a, **generate_kwargs)
     return tokenizer.batch_decode(pieces, skip_special_tokens=True)

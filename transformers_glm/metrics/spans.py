@@ -107,7 +107,7 @@ class SpanMetrics:
 
 
 def text_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The ids that occur within a text: all but the special tokens."""
+    """The ids that occur within a text: all except the special tokens."""
     return sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
 
 
