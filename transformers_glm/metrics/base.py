@@ -47,7 +47,7 @@ class Metric(evaluate.Metric):
             description=description,
             citation="",
             inputs_description=inputs,
-            features=Features(dict(self.inputs)),
+            features=Features(self.inputs),
         )
 
 

@@ -4,6 +4,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -90,10 +91,11 @@ def score_left_to_right(
     model: LeftToRight, rows: Iterable[Sequence[int]], places: Iterable[Iterable[int]]
 ) -> Iterator[Scored]:
     """The tokens at the given places of each row, each given the two before it."""
+    distribution = lru_cache(maxsize=512)(model.distribution)  # each is as long as the vocabulary
     for row, of_row in zip(rows, places, strict=True):
         before, scored = contexts(row), Scored([], [])
         for place in of_row:
-            chances = model.distribution(before[place])
+            chances = distribution(before[place])
             scored.log_probabilities.append(math.log(chances[row[place]]))
             scored.hits.append(int(chances.argmax()) == row[place])
         yield scored
