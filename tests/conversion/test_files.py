@@ -85,7 +85,7 @@ HUB_DAMAGES = {
     "no shard": (SHARDED, lambda f: (f / "pytorch_model-00002-of-00002.bin").unlink(), r"pytorch_model-00002-of-00002\.bin is missing"),
     "a shard cut": (SHARDED, lambda f: cut(f / "pytorch_model-00002-of-00002.bin"), r"pytorch_model-00002-of-00002\.bin is truncated"),
     "the other shard": (SAFE_SHARDED, lambda f: shutil.copy(f / "model-00001-of-00002.safetensors", f / "model-00002-of-00002.safetensors"), r"model-00002-of-00002\.safetensors and model\.safetensors\.index\.json disagree"),
-    "a shard of another size": (SAFE_SHARDED, lambda f: change_state(f / "model-00001-of-00002.safetensors", put("word_embeddings.weight", torch.ones(256, 16))), "bytes, the shards hold"),
+    "a shard of another size": (SAFE_SHARDED, lambda f: change_state(f / "model-00001-of-00002.safetensors", put("word_embeddings.weight", torch.ones(256, 16))), r"model-00001-of-00002\.safetensors: word_embeddings\.weight has shape \(256, 16\)"),
     "a damaged index": (SHARDED, lambda f: cut(f / SHARDED), r"index\.json is no JSON"),
     "an empty index": (SHARDED, lambda f: (f / SHARDED).write_text("{}"), "has no weight_map"),
     "an index elsewhere": (SHARDED, lambda f: change_json(f / SHARDED, weight_map={"word_embeddings.weight": "../x.bin"}), "outside its folder"),

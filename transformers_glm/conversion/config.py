@@ -11,7 +11,7 @@ from transformers.activations import ACT2FN
 
 from configuration_glm import GLMConfig
 
-from ..hub.model_card import PAPER, card, card_data, sizes, usage
+from ..hub.model_card import PAPER, About, make_card, sizes, usage
 from .formats import TRAINING, Checkpoint
 from .names import HEADS, RELEASED, RELEASED_HEAD_SIZE
 from .old_configs import KEPT_FIELDS
@@ -20,7 +20,7 @@ from .old_configs import KEPT_FIELDS
 def make_config(
     checkpoint: Checkpoint, *, hidden_act: str | None = None, num_attention_heads: int | None = None
 ) -> GLMConfig:
-    """The configuration of a converted checkpoint, but for the special tokens; see `convert`."""
+    """The configuration of a converted checkpoint, except for its special tokens; see `convert`."""
     fields = {name: checkpoint.settings[name] for name in KEPT_FIELDS if name in checkpoint.settings}
     if checkpoint.form == TRAINING:
         fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
@@ -76,16 +76,14 @@ ACTIVATIONS = {
 }
 
 
-def model_card(name: str, checkpoint: Checkpoint, config: GLMConfig) -> str:
+def card_of_converted(name: str, checkpoint: Checkpoint, config: GLMConfig) -> str:
     """The README.md of a converted checkpoint."""
     [architecture] = config.architectures
-    return str(
-        card(
-            card_data(architecture),
-            name,
-            f"A {PAPER}, converted from {checkpoint.form}. {sizes(config)}",
-            usage(name, architecture),
-            ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
-            "The licence and the training data are those of the original model.",
-        )
+    card = make_card(
+        About(name, training_data="The licence and the training data are those of the original model."),
+        architecture,
+        f"A {PAPER}, converted from {checkpoint.form}. {sizes(config)}",
+        usage(name, architecture),
+        ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
     )
+    return str(card)

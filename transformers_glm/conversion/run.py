@@ -13,7 +13,7 @@ from configuration_glm import GLMConfig
 from tokenization_glm import GLMTokenizer
 
 from ..files import check_free, write_whole, written_whole
-from .config import make_config, make_generation_config, model_card
+from .config import card_of_converted, make_config, make_generation_config
 from .files import Stored, write_safetensors
 from .formats import OURS, TRAINING, Checkpoint, open_checkpoint
 from .names import HEADS, RELEASED, check_complete, target_name
@@ -40,7 +40,7 @@ def convert(
 
     Args:
         source (`str` or `Path`): the checkpoint's folder: a snapshot of the Hub, or the original training format.
-        out (`str` or `Path`): the folder to write; new or empty. It appears when all of it is written.
+        out (`str` or `Path`): the folder to write; new or empty. It appears only once it is complete.
         tokenizer (`str` or `Path`, *optional*):
             Folder with the vocabulary, by default `source`: vocab.json and merges.txt, vocab.txt, cog-pretrain.model, or
             tokenizer.json.
@@ -78,7 +78,7 @@ def convert(
         if loaded is not None:
             loaded.save_pretrained(folder)
             make_generation_config(config).save_pretrained(folder)
-        (folder / "README.md").write_text(model_card(out.name, checkpoint, config), encoding="utf-8")
+        (folder / "README.md").write_text(card_of_converted(out.name, checkpoint, config), encoding="utf-8")
     return checkpoint._replace(settings=config.to_dict())
 
 
