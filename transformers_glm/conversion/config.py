@@ -13,7 +13,7 @@ from configuration_glm import GLMConfig
 
 from ..hub.model_card import PAPER, About, make_card, sizes, usage
 from .formats import TRAINING, Checkpoint
-from .names import HEADS, RELEASED, RELEASED_HEAD_SIZE
+from .names import HEADS, RELEASED_HEAD_SIZE, released_name
 from .old_configs import KEPT_FIELDS
 
 
@@ -42,7 +42,7 @@ def make_config(
 def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
     """Heads leave no trace in the tensors."""
     told = settings.get("num_attention_heads")
-    if told is None and (settings["vocab_size"], settings["num_layers"], settings["hidden_size"]) in RELEASED:
+    if told is None and released_name(settings):
         told = settings["hidden_size"] // RELEASED_HEAD_SIZE
     if given is None and told is None:
         raise ValueError(
@@ -80,10 +80,11 @@ def card_of_converted(name: str, checkpoint: Checkpoint, config: GLMConfig) -> s
     """The README.md of a converted checkpoint."""
     [architecture] = config.architectures
     card = make_card(
-        About(name, training_data="The licence and the training data are those of the original model."),
+        About(name),
         architecture,
         f"A {PAPER}, converted from {checkpoint.form}. {sizes(config)}",
         usage(name, architecture),
         ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
+        untold="The licence and the training data are those of the original model.",
     )
     return str(card)

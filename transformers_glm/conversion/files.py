@@ -204,7 +204,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
         path (`Path`): the file to write.
         tensors (`Mapping[str, Stored]`): the tensors by name.
     """
-    # wide types first, so that all are aligned; then by name, so that the order of the source leaves no trace
+    # wide types first, so that each is aligned; then by name, so that the order of the source leaves no trace
     names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     kinds = {dtype: kind for kind, dtype in SAFETENSORS_DTYPES.items()}
     offsets = pairwise(accumulate((tensors[name].nbytes for name in names), initial=0))

@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from configuration_glm import GLMConfig
 
@@ -30,37 +30,35 @@ class Entry(NamedTuple):
     target: str
 
 
-LAYER = "transformer.layers.{}"
+def _module(name: str, target: str, shape: str, shared: str, bias_shared: str) -> dict[str, Entry]:
+    """The entries of a weight and of its bias, which has the weight's first size."""
+    return {
+        f"{name}.weight": Entry(shape, shared, f"{target}.weight"),
+        f"{name}.bias": Entry(shape.split()[0], bias_shared, f"{target}.bias"),
+    }
+
+
 TABLE = {
     name: Entry(shape, shared, f"glm.{name}")
     for name, shape, shared in (
         ("word_embeddings.weight", "V H", ROWS),
         ("transformer.position_embeddings.weight", "P H", WHOLE),
         (BLOCK_POSITIONS, "P H", WHOLE),
-        (f"{LAYER}.input_layernorm.weight", "H", WHOLE),
-        (f"{LAYER}.input_layernorm.bias", "H", WHOLE),
-        (f"{LAYER}.attention.query_key_value.weight", "3H H", THIRDS),
-        (f"{LAYER}.attention.query_key_value.bias", "3H", THIRDS),
-        (f"{LAYER}.attention.dense.weight", "H H", COLUMNS),
-        (f"{LAYER}.attention.dense.bias", "H", WHOLE),
-        (f"{LAYER}.post_attention_layernorm.weight", "H", WHOLE),
-        (f"{LAYER}.post_attention_layernorm.bias", "H", WHOLE),
-        (f"{LAYER}.mlp.dense_h_to_4h.weight", "4H H", ROWS),
-        (f"{LAYER}.mlp.dense_h_to_4h.bias", "4H", ROWS),
-        (f"{LAYER}.mlp.dense_4h_to_h.weight", "H 4H", COLUMNS),
-        (f"{LAYER}.mlp.dense_4h_to_h.bias", "H", WHOLE),
-        ("transformer.final_layernorm.weight", "H", WHOLE),
-        ("transformer.final_layernorm.bias", "H", WHOLE),
     )
 }
+for _name, *_rest in (
+    ("layers.{}.input_layernorm", "H", WHOLE, WHOLE),
+    ("layers.{}.attention.query_key_value", "3H H", THIRDS, THIRDS),
+    ("layers.{}.attention.dense", "H H", COLUMNS, WHOLE),
+    ("layers.{}.post_attention_layernorm", "H", WHOLE, WHOLE),
+    ("layers.{}.mlp.dense_h_to_4h", "4H H", ROWS, ROWS),
+    ("layers.{}.mlp.dense_4h_to_h", "H 4H", COLUMNS, WHOLE),
+    ("final_layernorm", "H", WHOLE, WHOLE),
+):
+    TABLE |= _module(f"transformer.{_name}", f"glm.transformer.{_name}", *_rest)
 # heads of sequence classification: the old Hub code's names, the original's, and ours
 HEADS = [
-    {
-        f"{dense}.weight": Entry("H H", WHOLE, "classifier.dense.weight"),
-        f"{dense}.bias": Entry("H", WHOLE, "classifier.dense.bias"),
-        f"{out}.weight": Entry("C H", WHOLE, "classifier.out_proj.weight"),
-        f"{out}.bias": Entry("C", WHOLE, "classifier.out_proj.bias"),
-    }
+    _module(dense, "classifier.dense", "H H", WHOLE, WHOLE) | _module(out, "classifier.out_proj", "C H", WHOLE, WHOLE)
     for dense, out in (
         ("dense", "out_proj"),
         ("pool_layer", "multichoice_head"),
@@ -89,6 +87,11 @@ RELEASED = {
     (50048, 48, 4096): "GLM-10B-Chinese",
 }
 RELEASED_HEAD_SIZE = 64
+
+
+def released_name(settings: Mapping[str, Any]) -> str | None:
+    """The released model that has these sizes, if there is one."""
+    return RELEASED.get((settings["vocab_size"], settings["num_layers"], settings["hidden_size"]))
 
 
 def by_base_name(tensors: Mapping[str, Stored]) -> dict[str, Stored]:

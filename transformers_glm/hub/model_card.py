@@ -10,44 +10,30 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from configuration_glm import GLMConfig
 
+from .code import AUTO_MODELS
+
 
 PAPER = "GLM (*General Language Model Pretraining with Autoregressive Blank Infilling*, Du et al., ACL 2022)"
-TEXT = "Ng is an adjunct professor at [MASK] (formerly associate professor)."
-
-
-class Head(NamedTuple):
-    """What the Hub calls the task of an architecture, which Auto class loads it, and how it is called."""
-
-    task: str
-    auto_class: str
-    call: str
-
-
-HEADS = {
-    "GLMForConditionalGeneration": Head(
-        "text-generation",
-        "AutoModelForSeq2SeqLM",
-        f"""inputs = tokenizer("{TEXT}", return_tensors="pt")
+# what the Hub calls the task of each architecture
+TASKS = {
+    "GLMForConditionalGeneration": "text-generation",
+    "GLMForSequenceClassification": "text-classification",
+    "GLMForMultipleChoice": "multiple-choice",
+    "GLMModel": "feature-extraction",
+}
+CALLS = {
+    "GLMForConditionalGeneration": """
+inputs = tokenizer("Ng is an adjunct professor at [MASK] (formerly associate professor).", return_tensors="pt")
 print(tokenizer.batch_decode(model.generate(**inputs, max_new_tokens=32), skip_special_tokens=True))""",
-    ),
-    "GLMForSequenceClassification": Head(
-        "text-classification",
-        "AutoModelForSequenceClassification",
-        """label = model(**tokenizer("A text.", return_tensors="pt")).logits.argmax(-1).item()
+    "GLMForSequenceClassification": """
+label = model(**tokenizer("A text.", return_tensors="pt")).logits.argmax(-1).item()
 print(model.config.id2label[label])""",
-    ),
-    "GLMForMultipleChoice": Head(
-        "multiple-choice",
-        "AutoModelForMultipleChoice",
-        """inputs = tokenizer(["The sky is [MASK]."], return_tensors="pt")
+    "GLMForMultipleChoice": """
+inputs = tokenizer(["The sky is [MASK]."], return_tensors="pt")
 inputs = tokenizer.build_inputs_for_multiple_choice(inputs, [["blue", "green"]])
 print(model(**inputs).logits.softmax(-1))""",
-    ),
-    "GLMModel": Head(
-        "feature-extraction",
-        "AutoModel",
-        """print(model(**tokenizer("A text.", return_tensors="pt")).last_hidden_state.shape)""",
-    ),
+    "GLMModel": """
+print(model(**tokenizer("A text.", return_tensors="pt")).last_hidden_state.shape)""",
 }
 USE = """```python
 import transformers_glm  # pip install transformers-glm
@@ -57,6 +43,9 @@ tokenizer = AutoTokenizer.from_pretrained("{tokenizer}")
 model = {auto_class}.from_pretrained("{name}"){call}
 ```"""
 WITHOUT_PACKAGE = "Without the package, leave the first line out and pass `trust_remote_code=True` to both calls: the code stands in {where}."
+
+DATA = "## Training data"
+UNTOLD = f"{DATA}\n\nNot told."
 
 
 class About(NamedTuple):
@@ -98,36 +87,40 @@ class About(NamedTuple):
         data = [part for part in (self.training_data, ", ".join(self.datasets)) if part]
         numbers = {name: value for name, value in (self.metrics or {}).items() if isinstance(value, int | float)}
         rows = ["| metric | value |", "|---|--:|", *(f"| {name} | {value:,.4g} |" for name, value in numbers.items())]
-        told = {"## Training data": "\n\n".join(data), "## Metrics": "\n".join(rows) if numbers else ""}
+        told = {DATA: "\n\n".join(data), "## Metrics": "\n".join(rows) if numbers else ""}
         return {heading: text for heading, text in told.items() if text}
 
 
-def make_card(about: About, architecture: str, *paragraphs: str, library_name: str = "transformers") -> ModelCard:
+def make_card(
+    about: About, architecture: str, *paragraphs: str, library_name: str = "transformers", untold: str = UNTOLD
+) -> ModelCard:
     """
     The card of a model, of a converted checkpoint or of an adapter.
 
     Args:
         about ([`About`]): its name, and what is told about it.
-        architecture (`str`): the class of the model, one of `HEADS`.
+        architecture (`str`): the class of the model, one of `TASKS`.
         paragraphs (`str`): what it is and how it is used.
         library_name (`str`, *optional*, defaults to `"transformers"`): what loads it.
+        untold (`str`, *optional*): what stands where nothing is told about the training data.
     """
     data = ModelCardData(
         library_name=library_name,
-        pipeline_tag=HEADS[architecture].task,
+        pipeline_tag=TASKS[architecture],
         tags=["glm", "blank-infilling"],
         **about.metadata(),
     )
-    sections = {"## Training data": "Not told."} | about.sections()
-    body = "\n\n".join([f"# {about.name}", *paragraphs, *map("\n\n".join, sections.items())])
+    sections = about.sections()
+    absent = [] if DATA in sections else [untold]
+    body = "\n\n".join([f"# {about.name}", *paragraphs, *absent, *map("\n\n".join, sections.items())])
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
 
 
 def usage(name: str, architecture: str) -> str:
     """The code that loads a model and calls it."""
-    head = HEADS[architecture]
-    imports = f"from transformers import {head.auto_class}, AutoTokenizer"
-    return USE.format(imports=imports, tokenizer=name, name=name, auto_class=head.auto_class, call=f"\n{head.call}")
+    auto_class = next(auto for auto, place in AUTO_MODELS.items() if place.endswith(f".{architecture}"))
+    imports = f"from transformers import {auto_class}, AutoTokenizer"
+    return USE.format(imports=imports, tokenizer=name, name=name, auto_class=auto_class, call=CALLS[architecture])
 
 
 def sizes(config: GLMConfig) -> str:
