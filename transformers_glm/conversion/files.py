@@ -189,13 +189,6 @@ def _load(path: Path, mmap: bool) -> Any:
         raise ValueError(f"{path} is truncated, damaged or no checkpoint ({first_line}).") from error
 
 
-def check_finite(tensor: torch.Tensor, place: str) -> None:
-    """Refuse a tensor with NaN or infinite values."""
-    for part in tensor.reshape(-1).split(2**22):
-        if not bool(part.isfinite().all()):
-            raise ValueError(f"{place} holds NaN or infinite values: the file is damaged or the training diverged.")
-
-
 def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     """
     Write a .safetensors file, each tensor read when its turn comes: `safetensors.torch.save_file` wants all of them at once.
@@ -203,6 +196,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     Args:
         path (`Path`): the file to write.
         tensors (`Mapping[str, Stored]`): the tensors by name.
+
+    Raises:
+        `ValueError`: a tensor that holds NaN or infinite values.
     """
     # wide types first, so that each is aligned; then by name, so that the order of the source leaves no trace
     names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
@@ -217,6 +213,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            tensor = tensors[name].read()
-            check_finite(tensor, tensors[name].place)
-            file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            tensor = tensors[name].read().contiguous().reshape(-1)
+            if not all(bool(part.isfinite().all()) for part in tensor.split(2**22)):
+                raise ValueError(
+                    f"{tensors[name].place} holds NaN or infinite values: the file is damaged or the training diverged."
+                )
+            file.write(tensor.view(torch.uint8).numpy().data)

@@ -31,12 +31,14 @@ MOST_DRIFT = 0.01  # by how much ranks may differ in what each has whole; two ru
 
 def tagged_folder(folder: Path) -> Path | None:
     """The folder of mp_rank_*.pt: this one, or the one that the file beside it names."""
-    trackers = [folder / name for name in TRACKERS if (folder / name).is_file()]
-    if any(folder.glob(RANK_FILES)) or not trackers:
-        return folder if any(folder.glob(RANK_FILES)) else None
-    tag = trackers[0].read_text(encoding="utf-8").strip()
+    if any(folder.glob(RANK_FILES)):
+        return folder
+    tracker = next((folder / name for name in TRACKERS if (folder / name).is_file()), None)
+    if tracker is None:
+        return None
+    tag = tracker.read_text(encoding="utf-8").strip()
     if not tag or not (folder / tag).is_dir():
-        raise ValueError(f"{trackers[0]} names {tag!r}, which is no folder beside it. Copy that folder too.")
+        raise ValueError(f"{tracker} names {tag!r}, which is no folder beside it. Copy that folder too.")
     return folder / tag
 
 
