@@ -427,6 +427,7 @@ def test_the_command_line_converts_verifies_and_writes_back(hub, tmp_path, capsy
     card = (out / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert "import transformers_glm" in card
+    assert card.endswith("\nThe licence and the training data are those of the original model.\n")
 
 
 def test_the_command_line_names_what_is_wrong_and_writes_nothing(hub, tmp_path):

@@ -88,7 +88,7 @@ def plain_logits(checkpoint: Checkpoint, config: GLMConfig, ids, positions, bloc
         hidden = hidden + get("transformer.block_position_embeddings.weight", blocks)
     place = torch.arange(len(ids))
     hidden_from = (place[None] > place[:, None]) & (blocks > 0)[None]
-    with torch.device("meta"):  # never in evaluation mode, whose fast path PyTorch chooses by the activation
+    with torch.device("meta"):  # without dropout it may stay in training mode, for which PyTorch has one path only
         sizes = (config.hidden_size, config.num_attention_heads, 4 * config.hidden_size)
         layer = TransformerEncoderLayer(
             *sizes, 0.0, ACT2FN[config.hidden_act], config.layernorm_epsilon, batch_first=True, norm_first=True
