@@ -33,10 +33,12 @@ def run(how, checkpoint, folder):
     outputs = [part(**batch) for part in (model, expected)]
     for output in outputs:
         whole(output.loss).backward()
+    with torch.no_grad():
+        logits = [part(**batch, return_logits=True).logits for part in (model, expected)]
     sharded = [parameter for parameter in model.parameters() if isinstance(parameter, dist.tensor.DTensor)]
     found = {
         "loss": largest_difference([outputs[0].loss.detach()], [outputs[1].loss.detach()]),
-        "logits": largest_difference([outputs[0].logits.detach()], [outputs[1].logits.detach()]),
+        "logits": largest_difference(logits[:1], logits[1:]),
         "gradients": largest_difference([p.grad for p in model.parameters()], [p.grad for p in expected.parameters()]),
         "held": sum(p.to_local().numel() for p in sharded) / sum(p.numel() for p in sharded),
         "sharded": sum(p.numel() for p in sharded) / expected.num_parameters(),
