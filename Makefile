@@ -58,6 +58,8 @@ test-newest:
 	@echo "Newest on the index: $$(sed -n 's/^Would install //p' $(VENV)/index.log)"
 	@$(BIN)/python -c 'import sys; from importlib.metadata import version; print("Tested here:", *(f"{name}-{version(name)}" for name in sys.argv[1:]))' $(sort $(NEWEST)) torch
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "core and not slow and not gpu"
+	# and repositories with code, in processes without the package
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "core and slow and not gpu" tests/test_hub_files.py tests/hub tests/test_generation_hooks.py
 
 check:
 	$(BIN)/ruff check .

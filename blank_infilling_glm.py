@@ -213,3 +213,40 @@ def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids:
                 f"{name} must have shape (batch, sequence), got {tuple(positions.shape)}. The old GLM code stacked both "
                 "positions: pass position_ids=stacked[:, 0] and block_position_ids=stacked[:, 1]."
             )
+
+
+def check_positions_fit(position_ids, block_position_ids, inputs_embeds) -> None:
+    """Refuse positions of another length than the row."""
+    rows, length = inputs_embeds.shape[:2]
+    if length == 0:
+        raise ValueError("The rows are empty: give at least one token.")
+    for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
+        if positions is not None and (positions.shape[1] != length or positions.shape[0] not in (1, rows)):
+            raise ValueError(
+                f"{name} have shape {tuple(positions.shape)}, the row has {(rows, length)}. Give one position for each "
+                "token of each row. (With PEFT's virtual tokens, import transformers_glm: it lays them out.)"
+            )
+
+
+def check_mask_shape(attention_mask) -> None:
+    """Refuse what the old code called a mask, the length of Part A."""
+    number = isinstance(attention_mask, int | float)
+    if number or (isinstance(attention_mask, torch.Tensor) and attention_mask.dim() not in (2, 4)):
+        got = attention_mask if number else tuple(attention_mask.shape)
+        raise ValueError(
+            f"attention_mask must have shape (batch, sequence), got {got}. The old GLM code took the "
+            "length of Part A for it: leave that to block_position_ids, which are 0 in Part A, and pass 1 on tokens, 0 on "
+            "padding."
+        )
+
+
+def check_range(ids: torch.Tensor, size: int, name: str, table: str) -> None:
+    """Name an id outside its table. On an accelerator the look would stall it, and its own assertion speaks."""
+    if ids.device.type != "cpu" or torch.compiler.is_compiling() or ids.numel() == 0:
+        return
+    lowest, highest = (int(bound) for bound in torch.aminmax(ids))
+    if lowest < 0 or highest >= size:
+        raise ValueError(
+            f"{name} holds {highest if highest >= size else lowest}, outside the {table} of {size}. Shorten the text or take "
+            "a model with a larger table; ids must come from the tokenizer that belongs to the model."
+        )

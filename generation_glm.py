@@ -28,7 +28,7 @@ from transformers.utils.deprecation import deprecate_kwarg
 
 try:
     from .blank_infilling_glm import find_blanks
-    from .prompts_glm import (
+    from .inputs_glm import (
         POSITIONS,
         Prompt,
         begin_piece,
@@ -46,7 +46,7 @@ try:
     )
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
     from blank_infilling_glm import find_blanks
-    from prompts_glm import (
+    from inputs_glm import (
         POSITIONS,
         Prompt,
         begin_piece,
@@ -225,7 +225,7 @@ class GLMGenerationMixin(GenerationMixin):
             `torch.LongTensor` or [`~transformers.utils.ModelOutput`]: as in Transformers.
 
         Raises:
-            `ValueError`: a batch of different kinds of prompts; stacked positions; an argument of `prompts_glm.REFUSED`; a cache of less
+            `ValueError`: a batch of different kinds of prompts; stacked positions; an argument of `inputs_glm.REFUSED`; a cache of less
             than Part A; more new tokens than the table of block positions has.
             `RuntimeError`: this release of Transformers has changed a hook that `generate` relies on.
         """

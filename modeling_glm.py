@@ -17,7 +17,7 @@ from torch.nn.attention.flex_attention import create_block_mask
 from transformers import GenerationConfig
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import Cache, DynamicCache
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
@@ -34,13 +34,31 @@ from transformers.utils.output_capturing import capture_outputs
 
 
 try:
-    from .blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
+    from .blank_infilling_glm import (
+        check_mask_shape,
+        check_position_shapes,
+        check_positions_fit,
+        check_range,
+        derive_documents,
+        derive_positions,
+        find_blanks,
+    )
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
+    from .inputs_glm import check_cache_and_mask, check_labels, check_packed, refuse_decoder_embeddings
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import check_position_shapes, derive_documents, derive_positions, find_blanks
+    from blank_infilling_glm import (
+        check_mask_shape,
+        check_position_shapes,
+        check_positions_fit,
+        check_range,
+        derive_documents,
+        derive_positions,
+        find_blanks,
+    )
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
+    from inputs_glm import check_cache_and_mask, check_labels, check_packed, refuse_decoder_embeddings
 
 
 logger = logging.get_logger(__name__)
@@ -301,24 +319,24 @@ class GLMModel(GLMPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Pass exactly one of input_ids and inputs_embeds.")
         check_position_shapes(position_ids, block_position_ids)
-        _check_mask_shape(attention_mask)
-        _check_cache(cache, attention_mask, (inputs_embeds if input_ids is None else input_ids).shape[1])
+        check_mask_shape(attention_mask)
+        check_cache_and_mask(cache, attention_mask, (inputs_embeds if input_ids is None else input_ids).shape[1])
         if inputs_embeds is None:
             check_range(input_ids, self.word_embeddings.weight.shape[0], "input_ids", "vocabulary (vocab_size)")
             inputs_embeds = self.word_embeddings(input_ids)
         if document_ids is not None:
-            self._check_packed(position_ids, block_position_ids, cache)
+            check_packed(position_ids, block_position_ids, cache)
         elif self._may_be_packed(attention_mask, position_ids, block_position_ids, cache):
             ids = self._recognize(inputs_embeds) if input_ids is None else input_ids
             block_position_ids, document_ids = derive_documents(ids, position_ids, self.config.decoder_start_token_id)
         elif use_cache and cache is None:
             cache = DynamicCache(config=self.config)
         if position_ids is None or block_position_ids is None:
-            _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
+            check_positions_fit(position_ids, block_position_ids, inputs_embeds)
             derived = self._derive_positions(input_ids, inputs_embeds, attention_mask, block_position_ids, cache)
             position_ids = derived[0] if position_ids is None else position_ids
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
-        _check_positions_fit(position_ids, block_position_ids, inputs_embeds)
+        check_positions_fit(position_ids, block_position_ids, inputs_embeds)
         block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
         rows = self.transformer.position_embeddings.weight.shape[0]
         check_range(position_ids, rows, "position_ids", "position table (max_sequence_length + 1)")
@@ -444,15 +462,6 @@ class GLMModel(GLMPreTrainedModel):
             return False
         return bool((position_ids[:, 1:] == 0).any())
 
-    @staticmethod
-    def _check_packed(position_ids, block_position_ids, cache):
-        if position_ids is None or block_position_ids is None:
-            raise ValueError(
-                "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
-            )
-        if cache is not None:
-            raise ValueError("Packed rows (document_ids) take no cache: pass each document as a row of its own.")
-
 
 def _additive(mask, inputs_embeds):
     """sdpa's boolean mask as sdpa adds it. Left boolean, each layer makes one of its own and keeps it for the backward pass."""
@@ -462,56 +471,6 @@ def _additive(mask, inputs_embeds):
     if torch.is_autocast_enabled(device.type):
         dtype = torch.get_autocast_dtype(device.type)
     return torch.zeros(mask.shape, dtype=dtype, device=device).masked_fill(~mask, -math.inf)
-
-
-def _check_positions_fit(position_ids, block_position_ids, inputs_embeds):
-    rows, length = inputs_embeds.shape[:2]
-    if length == 0:
-        raise ValueError("The rows are empty: give at least one token.")
-    for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
-        if positions is not None and (positions.shape[1] != length or positions.shape[0] not in (1, rows)):
-            raise ValueError(
-                f"{name} have shape {tuple(positions.shape)}, the row has {(rows, length)}. Give one position for each "
-                "token of each row. (With PEFT's virtual tokens, import transformers_glm: it lays them out.)"
-            )
-
-
-def _check_cache(cache, attention_mask, length):
-    if isinstance(cache, EncoderDecoderCache):
-        raise ValueError(
-            "The cache is that of an encoder and a decoder, GLM is one Transformer. For PEFT's prefix tuning take "
-            'task_type="CAUSAL_LM"; batches and scripts stay as they are.'
-        )
-    if not isinstance(cache, DynamicCache) or attention_mask is None or attention_mask.dim() != 2:
-        return
-    if attention_mask.shape[1] < cache.get_seq_length() + length:
-        raise ValueError(
-            f"attention_mask has {attention_mask.shape[1]} columns, the cache {cache.get_seq_length()} and the row "
-            f"{length}. Give a mask of both, the cache's columns first."
-        )
-
-
-def _check_mask_shape(attention_mask):
-    number = isinstance(attention_mask, int | float)
-    if number or (isinstance(attention_mask, torch.Tensor) and attention_mask.dim() not in (2, 4)):
-        got = attention_mask if number else tuple(attention_mask.shape)
-        raise ValueError(
-            f"attention_mask must have shape (batch, sequence), got {got}. The old GLM code took the "
-            "length of Part A for it: leave that to block_position_ids, which are 0 in Part A, and pass 1 on tokens, 0 on "
-            "padding."
-        )
-
-
-def check_range(ids: torch.Tensor, size: int, name: str, table: str) -> None:
-    """Name an id outside its table. On an accelerator the look would stall it, and its own assertion speaks."""
-    if ids.device.type != "cpu" or torch.compiler.is_compiling() or ids.numel() == 0:
-        return
-    lowest, highest = (int(bound) for bound in torch.aminmax(ids))
-    if lowest < 0 or highest >= size:
-        raise ValueError(
-            f"{name} holds {highest if highest >= size else lowest}, outside the {table} of {size}. Shorten the text or take "
-            "a model with a larger table; ids must come from the tokenizer that belongs to the model."
-        )
 
 
 class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
@@ -545,17 +504,20 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         labels: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
+        return_logits: bool = False,
         **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutputWithPast:
         r"""
         Two ways to call it:
 
         * **one row**, as the collator makes it: `input_ids` is Part A and the pieces of Part B, `labels` has the same shape.
-          The labels are **not shifted** inside the model: `labels[:, i]` is the target of `logits[:, i]`, -100 is ignored. In
-          training mode only labelled positions pass through the head, and `logits` has shape `(labelled positions, V)`.
+          The labels are **not shifted** inside the model: `labels[:, i]` is the target of `logits[:, i]`, -100 is ignored.
         * **two streams**, as T5: `input_ids` is Part A with a blank, and `decoder_input_ids` (`sop` and the target, by
           [`~GLMForConditionalGeneration.prepare_decoder_input_ids_from_labels`]) or `labels`, or both, of shape `(B, S)` are the
           target. The logits cover the target only, `(B, S, V)`. The target is written into the first blank.
+
+        In training mode only labelled positions pass through the head, which is a fifth of the work and most of the memory. Then
+        `logits` is None, as with every fused loss; `return_logits=True` brings all of them.
 
         Both take `inputs_embeds` for `input_ids`. Virtual tokens that stand before the embeddings of a text, as PEFT puts them,
         are part of Part A; labels may count them (as -100) or not.
@@ -568,41 +530,32 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             labels (`torch.LongTensor` of shape `(B, T)`, or `(B, S)` with two streams, *optional*): targets, -100 to ignore.
             logits_to_keep (`int` or `torch.Tensor`, *optional*, defaults to 0):
                 Number of last positions, or the positions, to compute logits for; 0 for all. Without effect on two streams.
+            return_logits (`bool`, *optional*, defaults to `False`): whether to return the logits beside labels in training too.
             num_items_in_batch (`int` or `torch.Tensor`, *optional*):
                 The loss is the sum over the labelled positions divided by it; the mean if omitted.
 
         Raises:
             `ValueError`: labels of another shape; two streams without a blank in a row, or with positions; see [`GLMModel`].
         """
-        _refuse_decoder_embeddings(kwargs.pop("decoder_inputs_embeds", None))
+        refuse_decoder_embeddings(kwargs.pop("decoder_inputs_embeds", None))
         source = inputs_embeds if input_ids is None else input_ids
-        two_streams = decoder_input_ids is not None or self._is_two_stream_call(source, block_position_ids, labels)
-        if two_streams:
+        row = source
+        if decoder_input_ids is not None or self._is_two_stream_call(source, block_position_ids, labels):
             one_source = (input_ids is None) != (inputs_embeds is None)
             if not one_source or position_ids is not None or block_position_ids is not None:
                 raise ValueError(
                     "decoder_input_ids (two streams) need one of input_ids and inputs_embeds and lay Part B out by themselves: "
                     "leave out position_ids and block_position_ids, or pass one row with all of it."
                 )
-            for name, target in (("labels", labels), ("decoder_input_ids", decoder_input_ids)):
-                if target is not None and (target.dim() != 2 or target.shape[0] != source.shape[0]):
-                    raise ValueError(
-                        f"{name} have shape {tuple(target.shape)}; with two streams a target is (batch, target length), and "
-                        f"input_ids have {source.shape[0]} row(s)."
-                    )
-            if decoder_input_ids is None:
-                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
-            joined, attention_mask = self._join_streams(
-                source, attention_mask, decoder_input_ids, decoder_attention_mask
-            )
+            row = self._target_of(source, decoder_input_ids, labels)
+            joined, attention_mask = self._join_streams(source, attention_mask, row, decoder_attention_mask)
             input_ids, inputs_embeds = (joined, None) if inputs_embeds is None else (None, joined)
-            logits_to_keep = decoder_input_ids.shape[1]
+            logits_to_keep = row.shape[1]
         elif labels is not None or self.training:
             logits_to_keep = 0 if labels is not None else logits_to_keep
             self._warn_of_what_teaches_nothing(source, block_position_ids, labels)
         if labels is not None:
-            row = decoder_input_ids if two_streams else source
-            labels = self._check_labels(labels, row, has_virtual_tokens=inputs_embeds is not None)
+            labels = check_labels(labels, row, self.config.vocab_size, inputs_embeds is not None)
         outputs = self.glm(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -614,18 +567,8 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             use_cache=use_cache,
             **kwargs,
         )
-        hidden_states = outputs.last_hidden_state
-        if labels is not None and self.training and not two_streams and not torch.compiler.is_compiling():
-            # the head is a fifth of the work and most of the memory; what nobody predicts need not pass it
-            labelled = labels.to(hidden_states.device) != -100
-            hidden_states, labels = hidden_states[labelled], labels.to(hidden_states.device)[labelled]
-        else:
-            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            hidden_states = hidden_states[:, kept]
-        logits = self.lm_head(hidden_states)
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        loss, logits = self._predict(outputs.last_hidden_state[:, kept], labels, return_logits, **kwargs)
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -633,6 +576,19 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _predict(self, hidden_states, labels, return_logits, **kwargs):
+        """Loss and logits of `hidden_states` (B, T, hidden_size), of which only those with a label need the head in training."""
+        only_loss = labels is not None and self.training and not return_logits
+        if labels is not None:
+            labels = labels.to(hidden_states.device)
+        if only_loss and not torch.compiler.is_compiling():
+            labelled = (labels != -100).flatten().nonzero().squeeze(-1)
+            hidden_states, labels = hidden_states.flatten(0, 1)[labelled], labels.flatten()[labelled]
+        logits, loss = self.lm_head(hidden_states), None
+        if labels is not None:
+            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+        return loss, None if only_loss else logits
 
     def prepare_decoder_input_ids_from_labels(self, labels: torch.LongTensor) -> torch.LongTensor:
         """
@@ -689,6 +645,16 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             return False
         return not bool((self._ids(source) == sop).any())
 
+    def _target_of(self, source, decoder_input_ids, labels):
+        """Part B of two streams: what was given, or made of the labels."""
+        for name, target in (("labels", labels), ("decoder_input_ids", decoder_input_ids)):
+            if target is not None and (target.dim() != 2 or target.shape[0] != source.shape[0]):
+                raise ValueError(
+                    f"{name} have shape {tuple(target.shape)}; with two streams a target is (batch, target length), and "
+                    f"input_ids have {source.shape[0]} row(s)."
+                )
+        return self.prepare_decoder_input_ids_from_labels(labels) if decoder_input_ids is None else decoder_input_ids
+
     def _join_streams(self, source, attention_mask, decoder_input_ids, decoder_attention_mask):
         """Part A (ids or embeddings) and Part B in one row; what stands before the first sop of Part B is padding."""
         if not torch.compiler.is_compiling():
@@ -718,34 +684,6 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
 
     def _ids(self, source):
         return self.glm._recognize(source) if source.dim() == 3 else source
-
-    def _check_labels(self, labels, inputs, has_virtual_tokens):
-        if has_virtual_tokens:
-            labels = _fit_labels(labels, inputs.shape[1])
-        check_range(labels.masked_fill(labels == -100, 0), self.config.vocab_size, "labels", "vocabulary (vocab_size)")
-        if labels.shape != inputs.shape[:2]:
-            raise ValueError(
-                f"labels have shape {tuple(labels.shape)}, the row has {tuple(inputs.shape[:2])}. Labels are aligned with "
-                "the logits of a row that holds Part B; for a separate target leave Part B out of input_ids and pass "
-                "decoder_input_ids (DataCollatorForSeq2Seq(tokenizer, model=model) does)."
-            )
-        return labels
-
-
-def _fit_labels(labels, length):
-    """Labels of the last `length` places: virtual tokens come first and predict nothing, whether labels count them or not."""
-    missing = length - labels.shape[-1]
-    if labels.dim() != 2 or missing == 0 or bool((labels[:, : max(-missing, 0)] != -100).any()):
-        return labels
-    return nn.functional.pad(labels, (missing, 0), value=-100)
-
-
-def _refuse_decoder_embeddings(decoder_inputs_embeds):
-    if decoder_inputs_embeds is not None:
-        raise ValueError(
-            "decoder_inputs_embeds: GLM is one Transformer, virtual tokens stand in Part A only. Pass decoder_input_ids; for "
-            "PEFT's multitask prompt tuning set num_transformer_submodules=1 in its configuration."
-        )
 
 
 class GLMClassificationHead(nn.Module):

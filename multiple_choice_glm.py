@@ -74,6 +74,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
     """GLM that scores candidates for a blank by their log-probabilities; the text is read once for all of them."""
 
     _tied_weights_keys = {"lm_head.weight": "glm.word_embeddings.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
     _fsdp_plan = {"lm_head": "keep_full_weight"}
 
     def __init__(self, config: GLMConfig):

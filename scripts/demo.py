@@ -32,7 +32,7 @@ from transformers_glm.data.sources import DocumentSource, hold_out, load_documen
 from transformers_glm.files import write_whole
 from transformers_glm.infilling import fill_blanks
 from transformers_glm.metrics.ngrams import Trigram, Unigram
-from transformers_glm.metrics.span_scores import score_glm, score_left_to_right, text_tokens
+from transformers_glm.metrics.spans import score_blanks, score_glm, text_tokens
 from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
 from transformers_glm.pretraining.run import pretrain
 from transformers_glm.runs.arguments import parse_arguments
@@ -148,7 +148,7 @@ def score(run: Run, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) 
     scores = {"": score_glm(model, collator, examples, tokens)}
     for name, baseline in (("unigram_", Unigram), ("trigram_", Trigram)):
         fitted = baseline(rows, tokens, len(tokenizer))
-        scores[name] = score_left_to_right(fitted, held_out, examples, tokens)
+        scores[name] = score_blanks(fitted, held_out, examples, tokens)
     metrics = {f"{name}{kind}": getattr(scores[name], kind) for kind in ("perplexity", "accuracy") for name in scores}
     return metrics | {"blanked_tokens": scores[""].tokens, "parameters": model.num_parameters()}
 

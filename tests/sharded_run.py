@@ -10,6 +10,7 @@ import torch.distributed as dist
 from transformers.distributed import DistributedConfig
 
 from modeling_glm import GLMForConditionalGeneration
+from multiple_choice_glm import GLMForMultipleChoice
 
 
 def whole(tensor):
@@ -40,6 +41,16 @@ def run(how, checkpoint, folder):
         "held": sum(p.to_local().numel() for p in sharded) / sum(p.numel() for p in sharded),
         "sharded": sum(p.numel() for p in sharded) / expected.num_parameters(),
     }
+    choices = {**batch, "choice_ids": batch["input_ids"][:, None, 8:].repeat(1, 2, 1)}
+    choices["choice_ids"][:, 1] += 1
+    choices["choice_indices"] = torch.arange(8, 12).expand_as(choices["choice_ids"])
+    del choices["labels"]
+    with torch.no_grad():
+        scores = [
+            GLMForMultipleChoice.from_pretrained(checkpoint, distributed_config=sharding).eval()(**choices).logits
+            for sharding in (config, None)
+        ]
+    found["scores of choices"] = largest_difference(scores[:1], scores[1:])
     model.save_pretrained(Path(folder) / "saved")
     prompt = {"input_ids": batch["input_ids"][:, :8].index_fill(1, torch.tensor([3]), model.config.mask_token_ids[0])}
     pieces = [part.eval().generate(**prompt, max_new_tokens=6, do_sample=False).tolist() for part in (model, expected)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prompts_glm import REFUSED
+from inputs_glm import REFUSED
 
 
 pytestmark = pytest.mark.core

@@ -16,6 +16,9 @@ from generation_glm import HOOKS, find_changed_hooks
 from transformers_glm.hub.repository import make_repository
 
 
+pytestmark = pytest.mark.core
+
+
 # the hook as Transformers 5.23 had it: its cache would be dropped without a word
 def prepare_inputs_for_generation(
     self, input_ids, next_sequence_length=None, past_key_values=None, attention_mask=None, inputs_embeds=None,

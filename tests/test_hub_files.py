@@ -58,9 +58,9 @@ def test_the_hub_files_are_these():
         "blank_infilling_glm.py",
         "configuration_glm.py",
         "generation_glm.py",
+        "inputs_glm.py",
         "modeling_glm.py",
         "multiple_choice_glm.py",
-        "prompts_glm.py",
         "tokenization_glm.py",
     ]
 

@@ -341,12 +341,36 @@ def test_training_passes_labelled_positions_only_and_learns_the_same():
         output = model(**inputs, labels=labels)
         output.loss.backward()
         losses.append(output.loss)
-        shapes.append(tuple(output.logits.shape))
+        shapes.append(None if output.logits is None else tuple(output.logits.shape))
         gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
-    assert shapes == [(7, 99), (2, 11, 99)]
+    assert shapes == [None, (2, 11, 99)]
     same(*losses)
     for name, gradient in gradients[0].items():
         same(gradient, gradients[1][name])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("form", ["one row", "two streams"])
+def test_logits_beside_labels_in_training_are_none_or_whole(form, compiled):
+    inputs = {**padded_batch([FIGURE_2, FLEX_EXAMPLES[1]], "left")}
+    inputs["labels"] = padded([LABELS, [-100] * 4 + [22, EOP]], "left", value=-100)
+    if form == "two streams":
+        part_a = torch.tensor([[CLS, 11, MASK, 14], [CLS, MASK, 12, 13]])
+        labels = torch.tensor([[21, 22, EOP], [31, EOP, -100]])
+        decoder_input_ids = MODELS["sdpa"].prepare_decoder_input_ids_from_labels(labels)
+        inputs = {"input_ids": part_a, "decoder_input_ids": decoder_input_ids, "labels": labels}
+    model = make_model().train()  # without dropout, so that both modes say the same
+    run = torch.compile(model, backend="eager") if compiled else model
+    expected = model.eval()(**inputs)
+    model.train()
+    assert run(**inputs).logits is None
+    whole = run(**inputs, return_logits=True)
+    same(whole.logits, expected.logits)
+    assert whole.logits.shape[:2] == inputs["labels"].shape
+    for output in (run(**inputs), whole):
+        same(output.loss, expected.loss)
+    del inputs["labels"]
+    assert run(**inputs).logits is not None
 
 
 def test_logits_to_keep_keeps_the_last():

@@ -17,7 +17,7 @@ COMMANDS = {
     "fill": "fill the blanks of texts",
     "cloze": "fine-tune on an understanding task, or score it without training",
     "seq2seq": "fine-tune to write texts",
-    "evaluate": "perplexity, last words, texts out of nothing",
+    "evaluate": "perplexity, last words, texts written from nothing",
     "convert": "convert a released checkpoint",
     "push": "make a repository for the Hub, and upload it if asked",
     "show-batch": "show a batch as the model gets it",

@@ -225,7 +225,7 @@ BAD_EVALUATIONS = [
     ({"question": None}, (), "Row 5: The pattern .* wants 'question'"),
     ({"options": ["one", " "]}, (), "Row 5: The candidates .* are empty"),
     ({"options": ["one", "one"]}, (), "Row 5: The candidates 0 and 1 are both"),
-    ({}, ("--metrics", "acuracy"), "wants the metric 'acuracy'"),
+    ({}, ("--metrics", "acuracy"), "No metric is called 'acuracy'"),
     ({}, ("--metrics", "multirc"), "wants a field 'group' in each row; row 0 has none"),
 ]
 BAD_QUESTIONS = [  # which the classifier does not ask

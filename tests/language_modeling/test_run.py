@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from transformers_glm.language_modeling.baseline import fit_trigram, trigram_last_words, trigram_perplexity
-from transformers_glm.language_modeling.scoring import perplexities, score_texts
+from transformers_glm.language_modeling import scoring
+from transformers_glm.metrics.ngrams import Trigram
+from transformers_glm.metrics.spans import text_tokens
 
 
 ROOT = Path(__file__).parents[2]
@@ -55,8 +56,8 @@ def test_all_is_measured_and_written(evaluate, tokenizer, text_model, tmp_path, 
     assert identity == ["language_modeling", "glm", 0, 2, 2, 2]
     settings = {"width": 24, "stride": 8, "mask": tokenizer.gmask_token_id}
     for context, name in (("bidirectional", "bi"), ("unidirectional", "uni")):
-        expected = perplexities(
-            score_texts(text_model, tokenizer, [TEXT, f"{TEXT} It is."], context=context, **settings)
+        expected = scoring.perplexities(
+            scoring.score_texts(text_model, tokenizer, [TEXT, f"{TEXT} It is."], context=context, **settings)
         )
         assert metrics[f"perplexity_{name}"] == pytest.approx(expected["perplexity"], rel=1e-5)
         assert metrics[f"word_perplexity_{name}"] == pytest.approx(expected["word_perplexity"], rel=1e-5)
@@ -103,23 +104,19 @@ def test_the_same_seed_writes_the_same_texts(evaluate, tmp_path):
 
 def test_the_trigram_is_scored_on_the_same_tokens(tokenizer):
     [tokens] = tokenizer([TEXT], add_special_tokens=False)["input_ids"]
-    from transformers_glm.metrics.ngrams import Trigram
-    from transformers_glm.metrics.span_scores import text_tokens
-
     model = Trigram([tokens], text_tokens(tokenizer), len(tokenizer))
     cost = 0.0
     for place in range(1, len(tokens)):
         before = (tokens[place - 2] if place > 1 else -1, tokens[place - 1])
         cost -= math.log(model.distribution(before)[tokens[place]])
     expected = math.exp(cost / (len(tokens) - 1))
-    assert trigram_perplexity(model, [TEXT], tokenizer) == pytest.approx(expected)
-    again = fit_trigram([TEXT], tokenizer)
-    assert trigram_perplexity(again, [TEXT], tokenizer) == pytest.approx(expected)
+    again = scoring.fit_trigram([TEXT], tokenizer)
+    assert scoring.trigram_perplexity(again, [TEXT], tokenizer) == pytest.approx(expected)
 
 
 def test_the_trigram_guesses_the_last_word_from_the_two_tokens_before_each_of_its_own(tokenizer):
     """ "log book" is learnt and "log in" is not; a word of several tokens is right only as a whole."""
-    trigram = fit_trigram(["the log book", "the log book", "the log in"], tokenizer)
+    trigram = scoring.fit_trigram(["the log book", "the log book", "the log in"], tokenizer)
     known, unknown, beyond = "of the log book", "of the log in", "of the log bookmoth"
     before, word, more = (
         tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("of the log", " book", " bookmoth")
@@ -129,11 +126,9 @@ def test_the_trigram_guesses_the_last_word_from_the_two_tokens_before_each_of_it
     for token in word:
         cost += math.log(trigram.distribution(tuple(context))[token])
         context = [context[1], token]
-    assert trigram_last_words(trigram, [known], tokenizer) == {
-        "accuracy": 100.0,
-        "perplexity": pytest.approx(math.exp(-cost)),
-    }
-    assert trigram_last_words(trigram, [known, unknown, beyond], tokenizer)["accuracy"] == pytest.approx(100 / 3)
+    guesses = scoring.trigram_last_words(trigram, [known, unknown, beyond], tokenizer)
+    assert [guess["correct"] for guess in guesses] == [True, False, False]
+    assert scoring.last_word_metrics(guesses[:1]) == {"accuracy": 100.0, "perplexity": pytest.approx(math.exp(-cost))}
 
 
 def test_the_last_words_alone_have_a_trigram_too(evaluate, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_glm import naive_logits, naive_row
 
-from transformers_glm.language_modeling.rows import Window, last_word, lay_out_last_word, lay_out_window, windows
+from transformers_glm.language_modeling.rows import Window, last_word, lay_out_scored, windows
 from transformers_glm.language_modeling.scoring import generate_texts, perplexities, score_last_words, score_texts
 from transformers_glm.language_modeling.wikitext import detokenize
 
@@ -39,32 +39,32 @@ def test_a_stride_that_leaves_no_context_is_refused():
 
 def test_the_layout_of_a_window_is_that_of_the_paper(tokenizer):
     cls, sop, mask = tokenizer.cls_token_id, tokenizer.sop_token_id, tokenizer.gmask_token_id
-    tokens, window = [21, 22, 23, 24, 25, 26], Window(1, 6, 4)
-    assert lay_out_window(tokens, window, "bidirectional", tokenizer, mask) == {
+    before, scored = [22, 23, 24], [25, 26]
+    assert lay_out_scored(before, scored, "bidirectional", tokenizer, mask) == {
         "input_ids": [cls, 22, 23, 24, mask, sop, 25],
         "labels": [-100] * 5 + [25, 26],
         "position_ids": [0, 1, 2, 3, 4, 4, 4],
         "block_position_ids": [0, 0, 0, 0, 0, 1, 2],
     }
-    assert lay_out_window(tokens, window, "unidirectional", tokenizer, mask) == {
+    assert lay_out_scored(before, scored, "unidirectional", tokenizer, mask) == {
         "input_ids": [cls, 22, mask, sop, 23, 24, 25],
         "labels": [-100] * 5 + [25, 26],
         "position_ids": [0, 1, 2, 2, 2, 2, 2],
         "block_position_ids": [0, 0, 0, 1, 2, 3, 4],
     }
-    first = lay_out_window(tokens, Window(0, 3, 1), "bidirectional", tokenizer, mask)
+    first = lay_out_scored([21], [22, 23], "bidirectional", tokenizer, mask)
     assert first["input_ids"] == [cls, 21, mask, sop, 22] and first["labels"] == [-100] * 3 + [22, 23]
-    assert first == lay_out_window(tokens, Window(0, 3, 1), "unidirectional", tokenizer, mask)
+    assert first == lay_out_scored([21], [22, 23], "unidirectional", tokenizer, mask)
 
 
 def test_the_layout_of_a_last_word_is_that_of_the_paper(tokenizer):
     cls, eos = tokenizer.cls_token_id, tokenizer.eos_token_id
     sop, mask = tokenizer.sop_token_id, tokenizer.gmask_token_id
-    row = lay_out_last_word([21, 22, 23], [31, 32], "bidirectional", tokenizer, mask, 64)
+    row = lay_out_scored([21, 22, 23], [31, 32], "bidirectional", tokenizer, mask, ends=True, longest=64)
     assert row["input_ids"] == [cls, 21, 22, 23, mask, eos, sop, 31]
     assert row["labels"] == [-100] * 6 + [31, 32]
     assert row["position_ids"] == [0, 1, 2, 3, 4, 5, 4, 4]
-    row = lay_out_last_word([21, 22, 23], [31, 32], "unidirectional", tokenizer, mask, 64)
+    row = lay_out_scored([21, 22, 23], [31, 32], "unidirectional", tokenizer, mask, ends=True, longest=8)
     assert row["input_ids"] == [cls, 21, mask, eos, sop, 22, 23, 31]
     assert row["labels"] == [-100] * 6 + [31, 32]
     assert row["position_ids"] == [0, 1, 2, 3, 2, 2, 2, 2]
@@ -74,7 +74,7 @@ def test_the_layout_of_a_last_word_is_that_of_the_paper(tokenizer):
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_a_long_text_loses_its_left_end_and_keeps_its_blank(context, tokenizer):
     mask = tokenizer.gmask_token_id
-    row = lay_out_last_word([*range(21, 61)], [31, 32], context, tokenizer, mask, 12)
+    row = lay_out_scored([*range(21, 61)], [31, 32], context, tokenizer, mask, ends=True, longest=12)
     assert len(row["input_ids"]) == 12 and row["input_ids"].count(mask) == 1
     kept = [token for token in row["input_ids"] if token > 32]
     assert kept == [*range(54, 61)]

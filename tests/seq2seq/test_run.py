@@ -243,7 +243,7 @@ def test_a_bart_of_the_same_size_is_the_baseline(rows_file, tmp_path):
         (["--num_beams", "0"], "--num_beams 0: one beam at least"),
         (["--use_peft"], "--use_peft adapts a trained model"),
         (["--method", "bart", "--use_peft", "--model", "x"], "A baseline has no blanks"),
-        (["--metrics", "bertscore"], "No metric is called bertscore"),
+        (["--metrics", "bertscore"], "No metric is called 'bertscore'"),
         (["--source", "{txt}"], r"has? no 'txt'; its columns are first, other, text"),
         (["--pretrain_mixture", '{"token": 0.5}', "--pretrain_data", "x"], "mixture"),
         (["--train_rows", "37"], "37 rows were asked for, there are 36"),

@@ -53,7 +53,9 @@ class TaskArguments:
     labels_as_answers: bool = field(
         default=False, metadata={"help": "No verbalizer: each label's own name, underscores as spaces, is its answer."}
     )
-    metrics: list[str] | None = field(default=None, metadata={"help": "Modules of transformers_glm/metrics/modules."})
+    metrics: list[str] | None = field(
+        default=None, metadata={"help": "Names of transformers_glm/metrics/registry.py."}
+    )
     shorten: list[str] | None = field(default=None, metadata={"help": "Fields that may be cut in rows too long."})
     texts: list[str] | None = field(default=None, metadata={"help": "One or two patterns that the classifier reads."})
     single_token: bool | None = field(default=None, metadata={"help": "Refuse answers of several tokens."})

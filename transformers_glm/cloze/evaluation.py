@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import evaluate
-
 from ..files import write_whole
-from ..metrics.spans import METRICS
+from ..metrics import metric
 from .questions import label_key
 from .rows import ROW_NUMBER
 from .task import ClozeTask
@@ -34,11 +32,7 @@ def evaluate_predictions(task: ClozeTask, rows: Sequence[Mapping], predictions: 
     """
     found = {}
     for name in task.metrics:
-        path = METRICS / f"{name}.py"
-        if not path.is_file():
-            known = sorted(one.stem for one in METRICS.glob("*.py") if one.stem != "__init__")
-            raise ValueError(f"The task {task.name} wants the metric {name!r}. There are {', '.join(known)}.")
-        found |= evaluate.load(str(path), keep_in_memory=True).compute(**_metric_inputs(task, name, rows, predictions))
+        found |= metric(name).compute(**_metric_inputs(task, name, rows, predictions))
     return found
 
 

@@ -74,7 +74,7 @@ class Cloze:
             pattern for each of them.
         answer (`str`, *optional*, defaults to `"{candidate}"`): pattern of what a candidate writes into the blank.
         name (`str`, *optional*): what reports call the task.
-        metrics (`Sequence[str]`, *optional*, defaults to `("accuracy",)`): modules of `transformers_glm/metrics/modules`.
+        metrics (`Sequence[str]`, *optional*, defaults to `("accuracy",)`): names of `transformers_glm/metrics/registry.py`.
         shorten (`Sequence[str]`, *optional*): fields that may be cut where a row is too long; all of the pattern by default.
         texts (`Sequence[str]`, *optional*):
             One or two patterns, what the classifier reads in place of the cloze question; by default the first field of the

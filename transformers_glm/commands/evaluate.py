@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""
-Evaluate a GLM as a language model: perplexity by overlapping windows, the last words of texts (LAMBADA), texts out of nothing.
+Evaluate a GLM as a language model: perplexity by overlapping windows, the last words of texts (LAMBADA), texts written from nothing.
 
     transformers-glm evaluate --model output/pretrain_small_en --perplexity_data wiki.test.tokens \
         --lambada_data lambada_test.jsonl --generate 3 --output_dir output/lm

@@ -12,9 +12,9 @@ HUB_MODULES = (
     "blank_infilling_glm",
     "configuration_glm",
     "generation_glm",
+    "inputs_glm",
     "modeling_glm",
     "multiple_choice_glm",
-    "prompts_glm",
     "tokenization_glm",
 )
 # which class each Auto class gives

@@ -15,6 +15,7 @@ from ..hub.code import AUTO_MODELS
 from .old_configs import catch_old_configs, leave_out_remote_tokenizers
 from .old_names import find_moved_classes, find_old_module
 from .peft_support import add_default_targets, support_virtual_tokens
+from .shadows import refuse_shadows
 
 
 def _register_config(auto) -> None:
@@ -77,7 +78,11 @@ def register() -> None:
     Register GLM with the Auto classes, `pipeline` and PEFT, as soon as each is imported.
 
     See `old_configs` for old folders and `peft_support` for PEFT.
+
+    Raises:
+        `ImportError`: a file in the working folder would be taken for one of ours, see `shadows`.
     """
+    refuse_shadows()
     register_post_import_hook(catch_old_configs, "transformers.configuration_utils")
     register_post_import_hook(leave_out_remote_tokenizers, "transformers.models.auto.tokenization_auto")
     register_post_import_hook(_register_config, "transformers.models.auto.configuration_auto")

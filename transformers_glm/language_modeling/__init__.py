@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Perplexity, last words, and texts out of nothing."""
+"""Perplexity, last words, and texts written from nothing."""
 
 from ..names import load_on_use
 

@@ -28,7 +28,7 @@ class Window(NamedTuple):
 
 def windows(length: int, width: int, stride: int) -> Iterator[Window]:
     """
-    Windows in which each token of a text but the first is scored exactly once.
+    Windows in which each token of a text except the first is scored exactly once.
 
         length 10, width 6, stride 2      0 [1 2 3 4 5]
                                           2  3 4 5 [6 7]
@@ -37,7 +37,7 @@ def windows(length: int, width: int, stride: int) -> Iterator[Window]:
     Args:
         length (`int`): tokens of the text.
         width (`int`): the most tokens of a window.
-        stride (`int`): tokens that each window but the first scores; less than `width`.
+        stride (`int`): tokens that each window except the first scores; less than `width`.
     """
     if not 0 < stride < width:
         raise ValueError(f"The stride {stride} is not between 0 and the window's width {width}: choose one that is.")
@@ -50,30 +50,41 @@ def windows(length: int, width: int, stride: int) -> Iterator[Window]:
         yield Window(start, stop, scored)
 
 
-def lay_out_window(
-    tokens: Sequence[int], window: Window, context: Context, tokenizer: PreTrainedTokenizerBase, mask: int
+def lay_out_scored(
+    before: Sequence[int],
+    scored: Sequence[int],
+    context: Context,
+    tokenizer: PreTrainedTokenizerBase,
+    mask: int,
+    *,
+    ends: bool = False,
+    longest: int | None = None,
 ) -> dict[str, list[int]]:
     """
-    One window as the model reads it, x4 and x5 being scored.
+    Tokens y1 y2 that are scored, given those before them.
 
-        bidirectional     [CLS] x1 x2 x3 [M] | S  x4          -100 ...            labels x4 x5
-        unidirectional    [CLS] x1 [M]       | S  x2 x3 x4    labels -100 -100 x4 x5
+        bidirectional     [CLS] x1 x2 x3 [M] | S  y1             labels y1 y2
+        unidirectional    [CLS] x1 [M]       | S  x2 x3 y1       labels -100 -100 y1 y2
 
-    No eos stands in Part A and no eop is scored: the text goes on.
+    Without `ends` the text goes on: no eos stands in Part A, and no eop is scored.
 
     Args:
-        tokens (`Sequence[int]`): the text.
-        window ([`Window`]): which of it.
+        before (`Sequence[int]`): the tokens before those that are scored.
+        scored (`Sequence[int]`): the tokens that are scored.
         context (`str`):
             `"bidirectional"`: Part A holds all that is not scored; `"unidirectional"`: the first token only.
-        tokenizer ([`GLMTokenizer`]): has [CLS] and sop.
+        tokenizer ([`GLMTokenizer`]): has [CLS], eos and sop.
         mask (`int`): id of the mask token of the blank.
+        ends (`bool`, *optional*, defaults to `False`): whether the text ends there: [CLS] x1 x2 x3 [M] eos | S y1.
+        longest (`int`, *optional*): the most tokens of the row; the left end of a longer text is cut off.
     """
-    begin = window.scored if context == "bidirectional" else window.start + 1
-    part_a = [tokenizer.cls_token_id, *tokens[window.start : begin], mask]
-    text = list(tokens[begin : window.stop])
-    labels = [IGNORE] * (window.scored - begin) + text[window.scored - begin :]
-    blank = Blank(len(part_a) - 1, text, labels)
+    end = [tokenizer.eos_token_id] if ends else []
+    if longest is not None:
+        room = longest - 2 - len(end) - len(scored)  # [CLS] and the mask; sop stands for the last scored token
+        before = before[max(0, len(before) - room) :]
+    shown, written = (before, []) if context == "bidirectional" else (before[:1], before[1:])
+    part_a = [tokenizer.cls_token_id, *shown, mask, *end]
+    blank = Blank(len(shown) + 1, [*written, *scored], [*[IGNORE] * len(written), *scored])
     return lay_out(part_a, [blank], sop=tokenizer.sop_token_id, eop=tokenizer.eop_token_id)
 
 
@@ -82,36 +93,6 @@ def last_word(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int],
     words = text.split()
     start = text.rfind(words[-1])
     return text_ids(text[:start].strip(), tokenizer), text_ids(f" {words[-1]}", tokenizer)
-
-
-def lay_out_last_word(
-    before: Sequence[int],
-    word: Sequence[int],
-    context: Context,
-    tokenizer: PreTrainedTokenizerBase,
-    mask: int,
-    longest: int,
-) -> dict[str, list[int]]:
-    """
-    A text whose last word y1 y2 is scored; its left end is cut off where it is too long.
-
-        bidirectional     [CLS] x1 x2 x3 [M] eos | S  y1             labels y1 y2
-        unidirectional    [CLS] x1 [M] eos       | S  x2 x3 y1       labels -100 -100 y1 y2
-
-    Args:
-        before (`Sequence[int]`): the tokens before the word.
-        word (`Sequence[int]`): its tokens.
-        context (`str`): as of [`lay_out_window`].
-        tokenizer ([`GLMTokenizer`]): has [CLS], eos and sop.
-        mask (`int`): id of the mask token of the blank.
-        longest (`int`): the most tokens of a row.
-    """
-    room = longest - 3 - len(word)  # [CLS], the mask and eos; sop stands for the word's last token
-    before = list(before[max(0, len(before) - room) :])
-    shown, written = (before, []) if context == "bidirectional" else (before[:1], before[1:])
-    part_a = [tokenizer.cls_token_id, *shown, mask, tokenizer.eos_token_id]
-    blank = Blank(len(shown) + 1, [*written, *word], [*[IGNORE] * len(written), *word])
-    return lay_out(part_a, [blank], sop=tokenizer.sop_token_id, eop=tokenizer.eop_token_id)
 
 
 def text_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/evaluate_lm.py as a function: perplexity, last words, texts out of nothing, and their results."""
+"""scripts/evaluate_lm.py as a function: perplexity, last words, texts written from nothing, and their results."""
 
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
-import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..agreement import check_agreement
 from ..data.sources import DocumentSource, load_documents
 from ..data.task_rows import RowSource, load_rows
 from ..data.templates import column_of
+from ..metrics.ngrams import Trigram
 from ..runs.results import write_results
-from .baseline import fit_trigram, trigram_last_words, trigram_perplexity
-from .scoring import generate_texts, last_word_metrics, perplexities, score_last_words, score_texts
+from . import scoring
+from .rows import Context
 from .wikitext import detokenize
 
 
 logger = logging.getLogger(__name__)
 
-SHORT = {"bidirectional": "bi", "unidirectional": "uni"}
+TRIGRAM = "trigram"
+SHORT = {"bidirectional": "bi", "unidirectional": "uni", TRIGRAM: TRIGRAM}
+COUNTS = {"tokens", "words", "characters"}  # of the texts, whatever the context
 
 
 @dataclass
@@ -41,13 +43,15 @@ class LanguageModelingArguments:
         default="file", metadata={"help": "What one document of a text file is; windows end with it."}
     )
     detokenize: bool = field(default=False, metadata={"help": "Join WikiText's tokens; words are counted before."})
-    documents: int | None = field(default=None, metadata={"help": "Measure the first so many documents only."})
+    documents: int | None = field(default=None, metadata={"help": "Measure only the first documents, this many."})
     trigram_data: list[str] = field(
         default_factory=list,
         metadata={"help": "Text to fit an interpolated trigram on, a baseline of the perplexity and the last words."},
     )
     lambada_data: str | None = field(default=None, metadata={"help": "Texts whose last word is to be guessed."})
-    lambada_rows: int | None = field(default=None, metadata={"help": "Guess the first so many words only."})
+    lambada_rows: int | None = field(
+        default=None, metadata={"help": "Guess the last words of the first texts only, this many."}
+    )
     context: list[str] = field(
         default_factory=lambda: ["bidirectional", "unidirectional"],
         metadata={"help": "bidirectional (Part A holds the context), unidirectional (its first token), or both."},
@@ -61,18 +65,18 @@ class LanguageModelingArguments:
     mask: str | None = field(
         default=None, metadata={"help": "The mask token. Defaults to [gMASK] where there is one."}
     )
-    generate: int = field(default=0, metadata={"help": "Write so many texts out of nothing."})
+    generate: int = field(default=0, metadata={"help": "Write this many texts from nothing."})
     max_new_tokens: int = field(default=128, metadata={"help": "The most tokens of such a text."})
     temperature: float = field(default=0.9, metadata={"help": "Temperature it is sampled with."})
-    top_k: int = field(default=40, metadata={"help": "It is sampled from so many tokens."})
+    top_k: int = field(default=40, metadata={"help": "Each token is sampled from this many, the most probable ones."})
     batch_size: int = field(default=8, metadata={"help": "Windows or texts that are scored together."})
     device: str = field(default="cpu", metadata={"help": "cpu, cuda, ..."})
     seed: int = field(default=0, metadata={"help": "Of the sampling."})
 
     def __post_init__(self):
-        unknown = sorted(set(self.context) - set(SHORT))
+        unknown = sorted(set(self.context) - set(get_args(Context)))
         if unknown or not self.context:
-            raise ValueError(f"--context {' '.join(unknown)}: there are {' and '.join(SHORT)}.")
+            raise ValueError(f"--context {' '.join(unknown)}: there are {' and '.join(get_args(Context))}.")
         if not (self.perplexity_data or self.lambada_data or self.generate):
             raise ValueError("Nothing to do: give --perplexity_data, --lambada_data or --generate.")
         if self.trigram_data and not (self.perplexity_data or self.lambada_data):
@@ -97,102 +101,73 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
         "evaluation_data": " ".join([*args.perplexity_data, *filter(None, [args.lambada_data])]) or None,
         "parameters": model.num_parameters(),
     }
-    rows: list[dict[str, Any]] = []
-    for step in (_perplexity, _lambada, _trigram, _generate):
-        for values, predictions in step(args, model, tokenizer, _mask_id(args, tokenizer)):
+    trigram, contexts = None, [*args.context]
+    if args.trigram_data:
+        texts = map(_normalization(args), _texts(args.trigram_data, args))
+        trigram = scoring.fit_trigram(list(texts), tokenizer)
+        contexts.append(TRIGRAM)
+    run = _Run(args, model, tokenizer, _mask_id(args, tokenizer), trigram)
+    predictions: list[dict[str, Any]] = []
+    for kind, data, read, measure in (
+        ("perplexity", args.perplexity_data, _perplexity_texts, _perplexity),
+        ("last word", args.lambada_data, _last_word_texts, _last_words),
+    ):
+        if not data:
+            continue
+        texts = read(args)
+        for context in contexts:
+            values, rows = measure(run, texts, context)
             metrics |= values
-            rows += predictions
+            predictions += [{"kind": kind, "context": context, **row} for row in rows]
+    if args.generate:
+        set_seed(args.seed)
+        sampling = {name: getattr(args, name) for name in ("temperature", "top_k", "max_new_tokens")}
+        texts = scoring.generate_texts(model, tokenizer, args.generate, run.mask, do_sample=True, **sampling)
+        metrics["generated"] = len(texts)
+        predictions += [{"kind": "generated", "text": text} for text in texts]
     metrics["command"] = command
-    write_results(args.output_dir, metrics, rows)
+    write_results(args.output_dir, metrics, predictions)
     return metrics
 
 
-Part = tuple[dict[str, Any], list[dict[str, Any]]]  # metrics and predictions
+class _Run(NamedTuple):
+    args: LanguageModelingArguments
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    mask: int
+    trigram: Trigram | None
 
 
-def _perplexity(
-    args: LanguageModelingArguments, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mask: int
-) -> Iterator[Part]:
-    if not args.perplexity_data:
-        return
-    texts = _perplexity_texts(args)
-    width = args.width or model.config.max_sequence_length - 1
+Measured = tuple[dict[str, Any], list[dict[str, Any]]]  # metrics and predictions
+
+
+def _perplexity(run: _Run, texts: Sequence[str], context: str) -> Measured:
+    args, normalize = run.args, _normalization(run.args)
+    if context == TRIGRAM:
+        value = scoring.trigram_perplexity(run.trigram, list(map(normalize, texts)), run.tokenizer)
+        return {"perplexity_trigram": value}, []
+    width = args.width or run.model.config.max_sequence_length - 1
     stride = args.stride or min(256, width // 2)
-    for context in args.context:
-        scores = score_texts(
-            model,
-            tokenizer,
-            texts,
-            context=context,
-            width=width,
-            stride=stride,
-            mask=mask,
-            batch_size=args.batch_size,
-            normalize=_normalization(args),
+    windows = {"width": width, "stride": stride}
+    settings = {"context": context, "mask": run.mask, "batch_size": args.batch_size, "normalize": normalize}
+    scores = scoring.score_texts(run.model, run.tokenizer, texts, **windows, **settings)
+    values = scoring.perplexities(scores)
+    if "words" not in values:
+        logger.warning(
+            "The texts have no spaces between words: there is no perplexity per word, see bits_per_character."
         )
-        values = perplexities(scores)
-        counts = {
-            "eval_rows": len(texts),
-            "width": width,
-            "stride": stride,
-            **{name: values.pop(name) for name in ("tokens", "words", "characters") if name in values},
-        }
-        if "words" not in counts:
-            logger.warning(
-                "The texts have no spaces between words: there is no perplexity per word, see bits_per_character."
-            )
-        named = {f"{name}_{SHORT[context]}": value for name, value in values.items()}
-        yield counts | named, [{"kind": "perplexity", "context": context, **score._asdict()} for score in scores]
+    named = {name if name in COUNTS else f"{name}_{SHORT[context]}": value for name, value in values.items()}
+    return {"eval_rows": len(texts), **windows, **named}, [score._asdict() for score in scores]
 
 
-def _lambada(
-    args: LanguageModelingArguments, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mask: int
-) -> Iterator[Part]:
-    if args.lambada_data is None:
-        return
-    texts = _last_word_texts(args)
-    for context in args.context:
-        guesses = score_last_words(model, tokenizer, texts, context=context, mask=mask, batch_size=args.batch_size)
-        named = {f"lambada_{name}_{SHORT[context]}": value for name, value in last_word_metrics(guesses).items()}
-        yield (
-            {"lambada_rows": len(texts)} | named,
-            [{"kind": "last word", "context": context, **guess} for guess in guesses],
-        )
-
-
-def _trigram(
-    args: LanguageModelingArguments, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mask: int
-) -> Iterator[Part]:
-    if not args.trigram_data:
-        return
-    normalize = _normalization(args)
-    trigram = fit_trigram([normalize(text) for text in _texts(args.trigram_data, args)], tokenizer)
-    if args.perplexity_data:
-        texts = [normalize(text) for text in _perplexity_texts(args)]
-        yield {"perplexity_trigram": trigram_perplexity(trigram, texts, tokenizer)}, []
-    if args.lambada_data is not None:
-        metrics = trigram_last_words(trigram, _last_word_texts(args), tokenizer)
-        yield {f"lambada_{name}_trigram": value for name, value in metrics.items()}, []
-
-
-def _generate(
-    args: LanguageModelingArguments, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mask: int
-) -> Iterator[Part]:
-    if not args.generate:
-        return
-    set_seed(args.seed)
-    with torch.inference_mode():
-        texts = generate_texts(
-            model,
-            tokenizer,
-            args.generate,
-            mask,
-            do_sample=True,
-            temperature=args.temperature,
-            top_k=args.top_k,
-            max_new_tokens=args.max_new_tokens,
-        )
-    yield {"generated": len(texts)}, [{"kind": "generated", "text": text} for text in texts]
+def _last_words(run: _Run, texts: Sequence[str], context: str) -> Measured:
+    if context == TRIGRAM:
+        guesses, rows = scoring.trigram_last_words(run.trigram, texts, run.tokenizer), []
+    else:
+        settings = {"context": context, "mask": run.mask, "batch_size": run.args.batch_size}
+        guesses = rows = scoring.score_last_words(run.model, run.tokenizer, texts, **settings)
+    named = {f"lambada_{name}_{SHORT[context]}": value for name, value in scoring.last_word_metrics(guesses).items()}
+    return {"lambada_rows": len(texts)} | named, rows
 
 
 def _texts(paths: Sequence[str], args: LanguageModelingArguments) -> Iterator[str]:

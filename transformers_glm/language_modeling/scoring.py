@@ -3,7 +3,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,20 +14,10 @@ from blank_infilling_glm import IGNORE
 
 from ..blanking.batching import pad
 from ..blanking.rows import Example
-from .rows import Context, last_word, lay_out_last_word, lay_out_window, text_ids, windows
-
-
-class Scored(NamedTuple):
-    """
-    The scored tokens of one row.
-
-    Args:
-        log_probabilities (`list[float]`): natural logarithm of each token's probability, given all before it.
-        hits (`list[bool]`): whether it is the most probable token.
-    """
-
-    log_probabilities: list[float]
-    hits: list[bool]
+from ..metrics.base import Scored
+from ..metrics.ngrams import Trigram, score_left_to_right
+from ..metrics.spans import text_tokens
+from .rows import Context, last_word, lay_out_scored, text_ids, windows
 
 
 @torch.inference_mode()
@@ -72,8 +62,8 @@ LONGEST_WORD = 40  # characters, in the mean of a text; more has no spaces betwe
 
 class TextScores(NamedTuple):
     """
-    The score of one text: the sum of the log-probabilities of `tokens` tokens, all but its first; all its words, and its
-    characters but those of its first token.
+    The score of one text: the sum of the log-probabilities of `tokens` tokens, all except its first; all its words, and its
+    characters except those of its first token.
     """
 
     log_probability: float
@@ -95,13 +85,13 @@ def score_texts(
     normalize: Callable[[str], str] = str,
 ) -> list[TextScores]:
     """
-    Score every token of each text but its first, given the text before it.
+    Score every token of each text except its first, given the text before it.
 
     Args:
         model ([`GLMForConditionalGeneration`]): the model.
         tokenizer ([`GLMTokenizer`]): its tokenizer.
         texts (`Sequence[str]`): the texts; special tokens in them are read as plain text.
-        context (`str`): `"bidirectional"` or `"unidirectional"`, see [`lay_out_window`].
+        context (`str`): `"bidirectional"` or `"unidirectional"`, see [`lay_out_scored`].
         width (`int`): tokens of a window; at most the model's `max_sequence_length`.
         stride (`int`): tokens that a window scores.
         mask (`int`): id of the mask token of the blank.
@@ -117,7 +107,10 @@ def score_texts(
     places = [
         (number, window) for number, tokens in enumerate(encoded) for window in windows(len(tokens), width, stride)
     ]
-    rows = [lay_out_window(encoded[number], window, context, tokenizer, mask) for number, window in places]
+    rows = [
+        lay_out_scored(encoded[n][start:scored], encoded[n][scored:stop], context, tokenizer, mask)
+        for n, (start, stop, scored) in places
+    ]
     sums, counts = [0.0] * len(texts), [0] * len(texts)
     for (number, _), scored in zip(places, score_rows(model, rows, tokenizer.pad_token_id, batch_size), strict=True):
         sums[number] += math.fsum(scored.log_probabilities)
@@ -134,7 +127,7 @@ def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
     first of each text is not counted. And the same cost as bits for each character.
 
     Returns:
-        `dict[str, float | int]`: `perplexity`, `word_perplexity`, `bits_per_character`, `tokens`, `words`, `characters`; without
+        `dict[str, float | int]`: `tokens`, `characters`, `words`, `perplexity`, `bits_per_character`, `word_perplexity`; without
             the two of words where texts are of one word, or have no spaces (words of more than 40 characters in the mean).
     """
     cost = -math.fsum(score.log_probability for score in scores)
@@ -143,12 +136,13 @@ def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
     characters = sum(score.characters for score in scores)
     if not tokens or not characters:
         raise ValueError(
-            f"{tokens} tokens, {characters} characters: all but the first token of a text. Give longer texts."
+            f"{tokens} tokens, {characters} characters: all except the first token of a text. Give longer texts."
         )
+    counts = {"tokens": tokens, "characters": characters}
     values = {"perplexity": math.exp(cost / tokens), "bits_per_character": cost / math.log(2) / characters}
     if characters <= LONGEST_WORD * words:
-        values |= {"word_perplexity": math.exp(cost / words), "words": words}
-    return {**values, "tokens": tokens, "characters": characters}
+        counts["words"], values["word_perplexity"] = words, math.exp(cost / words)
+    return counts | values
 
 
 def score_last_words(
@@ -169,7 +163,7 @@ def score_last_words(
     Raises:
         `ValueError`: a text has fewer than two words, or a last one of more than 40 characters, as texts without spaces.
     """
-    rows, answers = [], []
+    rows = []
     for number, text in enumerate(texts, 1):
         if len(text.split()) < 2:
             raise ValueError(
@@ -182,11 +176,14 @@ def score_last_words(
             )
         before, word = last_word(text, tokenizer)
         longest = model.config.max_sequence_length
-        rows.append(lay_out_last_word(before, word, context, tokenizer, mask, longest))
-        answers.append(text.split()[-1])
+        rows.append(lay_out_scored(before, word, context, tokenizer, mask, ends=True, longest=longest))
+    return _guesses(texts, score_rows(model, rows, tokenizer.pad_token_id, batch_size))
+
+
+def _guesses(texts: Sequence[str], words: Iterable[Scored]) -> list[dict[str, Any]]:
     return [
-        {"answer": answer, "correct": all(scored.hits), "log_probability": math.fsum(scored.log_probabilities)}
-        for answer, scored in zip(answers, score_rows(model, rows, tokenizer.pad_token_id, batch_size), strict=True)
+        {"answer": text.split()[-1], "correct": all(word.hits), "log_probability": math.fsum(word.log_probabilities)}
+        for text, word in zip(texts, words, strict=True)
     ]
 
 
@@ -203,10 +200,32 @@ def last_word_metrics(guesses: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
+def fit_trigram(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Trigram:
+    """An interpolated trigram of the tokens of `texts`, none of them special."""
+    rows = [text_ids(text, tokenizer) for text in texts]
+    return Trigram(rows, text_tokens(tokenizer), len(tokenizer))
+
+
+def trigram_perplexity(trigram: Trigram, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> float:
+    """The perplexity of all tokens of each text except its first, each given the two before it."""
+    rows = [text_ids(text, tokenizer) for text in texts]
+    return Scored.together(score_left_to_right(trigram, rows, [range(1, len(row)) for row in rows])).perplexity
+
+
+def trigram_last_words(
+    trigram: Trigram, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> list[dict[str, Any]]:
+    """As [`score_last_words`]: the last word is right where each of its tokens is the most probable one."""
+    pairs = [last_word(text, tokenizer) for text in texts]
+    rows = [[*before, *word] for before, word in pairs]
+    places = [range(len(before), len(row)) for (before, _), row in zip(pairs, rows, strict=True)]
+    return _guesses(texts, score_left_to_right(trigram, rows, places))
+
+
 def generate_texts(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, number: int, mask: int, **generate_kwargs: Any
 ) -> list[str]:
-    """Texts out of nothing: Part A is [CLS] and a blank; `generate_kwargs` are those of `generate`."""
+    """Texts written from nothing: Part A is [CLS] and a blank; `generate_kwargs` are those of `generate`."""
     part_a = torch.tensor([[tokenizer.cls_token_id, mask]] * number, device=model.device)
     pieces = model.generate(part_a, **generate_kwargs)
     return tokenizer.batch_decode(pieces, skip_special_tokens=True)

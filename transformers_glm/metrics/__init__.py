@@ -5,5 +5,6 @@ from ..names import load_on_use
 
 
 __getattr__, __all__ = load_on_use(
-    __name__, {"SpanMetrics": ".spans", "reduce_logits": ".spans", "score_texts": ".texts"}
+    __name__,
+    {"SpanMetrics": ".spans", "metric": ".registry", "reduce_logits": ".spans", "score_texts": ".texts"},
 )

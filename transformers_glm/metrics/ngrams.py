@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Count-based language models to hold a GLM against: unigram, and interpolated trigram."""
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
+
+from .base import Scored
 
 
 Context = tuple[int, int]
@@ -17,9 +22,16 @@ def contexts(row: Sequence[int]) -> list[Context]:
     return list(zip(padded, padded[1:-1], strict=False))
 
 
+class LeftToRight(Protocol):
+    """A model of the next token after two others."""
+
+    def distribution(self, context: Context) -> np.ndarray:
+        """The probability of each token, shape `(V,)`."""
+
+
 class Unigram:
     """
-    Every token as often as in the rows it is fitted on, each counted once more than it occurs.
+    Token frequencies with add-one smoothing.
 
     Args:
         rows (`Iterable[Sequence[int]]`): the text.
@@ -73,3 +85,17 @@ class Trigram:
                 chances = chances * kinds / (times + kinds)
                 chances[list(counts)] += np.fromiter(counts.values(), float) / (times + kinds)
         return chances
+
+
+def score_left_to_right(
+    model: LeftToRight, rows: Iterable[Sequence[int]], places: Iterable[Iterable[int]]
+) -> Iterator[Scored]:
+    """The tokens at the given places of each row, each given the two before it."""
+    distribution = lru_cache(maxsize=512)(model.distribution)  # each is as long as the vocabulary
+    for row, of_row in zip(rows, places, strict=True):
+        before, scored = contexts(row), Scored([], [])
+        for place in of_row:
+            chances = distribution(before[place])
+            scored.log_probabilities.append(math.log(chances[row[place]]))
+            scored.hits.append(int(chances.argmax()) == row[place])
+        yield scored

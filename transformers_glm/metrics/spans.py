@@ -1,16 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Span-token accuracy and perplexity, without holding logits."""
+"""Accuracy and perplexity per blanked token, of a GLM and of models that see the text to the left."""
 
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
 
-import evaluate
+import numpy as np
 import torch
-from transformers import EvalPrediction
+from datasets import Value
+from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE
 
+from ..blanking.collator import DataCollatorForBlankInfilling
+from .base import Metric, Scored
+from .ngrams import LeftToRight, score_left_to_right
 
-METRICS = Path(__file__).parent / "modules"  # of evaluate, loaded by their path
+
+class SpanMetric(Metric):
+    """A metric of the labelled tokens alone: a reference is a label, and where it is -100 nothing counts."""
+
+    inputs = {"predictions": Value("float64"), "references": Value("int64")}
+
+    def _compute(self, predictions, references):
+        predictions, references = np.asarray(predictions), np.asarray(references)
+        labelled = references != IGNORE
+        if not labelled.any():
+            raise ValueError("Every label is -100, so there is nothing to score. Is the evaluation data blanked?")
+        return self._of_labelled(predictions[labelled], references[labelled]) | {"tokens": int(labelled.sum())}
+
+
+class SpanAccuracy(SpanMetric):
+    """
+    accuracy (`float`): the share of labelled tokens that are predicted; tokens (`int`): how many labelled tokens there are.
+
+    A prediction is the most probable token of a position, given the true ones before it.
+
+        >>> SpanAccuracy().compute(predictions=[5, 6, 7, 8], references=[-100, 6, 7, 9])
+        {'accuracy': 0.6666666666666666, 'tokens': 3}
+    """
+
+    inputs = {"predictions": Value("int64"), "references": Value("int64")}
+
+    def _of_labelled(self, predictions, references):
+        return {"accuracy": float((predictions == references).mean())}
+
+
+class SpanPerplexity(SpanMetric):
+    """
+    perplexity (`float`): exp(-mean log p) over the labelled tokens; tokens (`int`): how many labelled tokens there are.
+
+    A prediction is the natural logarithm of the label's probability.
+
+        >>> SpanPerplexity().compute(predictions=[0.0, -0.5, -1.5], references=[-100, 7, 8])
+        {'perplexity': 2.718281828459045, 'tokens': 2}
+    """
+
+    def _of_labelled(self, predictions, references):
+        return {"perplexity": float(np.exp(-predictions.mean()))}
+
+
+SPAN_METRICS = {"span_accuracy": SpanAccuracy, "span_perplexity": SpanPerplexity}
 
 
 def reduce_logits(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,8 +91,8 @@ class SpanMetrics:
     """
 
     def __init__(self):
-        self.accuracy = evaluate.load(str(METRICS / "span_accuracy.py"), keep_in_memory=True)
-        self.perplexity = evaluate.load(str(METRICS / "span_perplexity.py"), keep_in_memory=True)
+        self.accuracy = SpanAccuracy(keep_in_memory=True)
+        self.perplexity = SpanPerplexity(keep_in_memory=True)
 
     def __call__(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
         """Add a batch; with `compute_result`, the metrics of all batches since the last result."""
@@ -55,3 +104,78 @@ class SpanMetrics:
         if not compute_result:
             return {}
         return self.accuracy.compute() | self.perplexity.compute()
+
+
+def text_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids that occur within a text: all except the special tokens."""
+    return sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
+
+
+@torch.inference_mode()
+def score_glm(
+    model: PreTrainedModel,
+    collator: DataCollatorForBlankInfilling,
+    examples: Sequence[Mapping[str, list[int]]],
+    tokens: Sequence[int],
+    batch_size: int = 64,
+) -> Scored:
+    """
+    Score the blanked tokens of examples that are blanked already.
+
+    The end of a piece is not scored, and the probability is shared out among `tokens` alone: so a GLM, which has to know
+    where a piece ends, and models without an end answer the same question, "which token of the text stands here?"
+    """
+    others = torch.ones(model.config.vocab_size, dtype=torch.bool)
+    others[list(tokens)] = False
+    parts = []
+    for start in range(0, len(examples), batch_size):
+        batch = collator(examples[start : start + batch_size])
+        labels = batch.pop("labels")
+        scored = (labels != IGNORE) & ~others[labels.clamp(min=0)]
+        logits = model(**batch).logits[scored].float().masked_fill(others, -math.inf)  # (scored, V)
+        chosen = logits.log_softmax(-1).gather(-1, labels[scored].unsqueeze(-1)).squeeze(-1)
+        parts.append(Scored(chosen.tolist(), (logits.argmax(-1) == labels[scored]).tolist()))
+    return Scored.together(parts)
+
+
+def score_blanks(
+    model: LeftToRight,
+    rows: Sequence[Sequence[int]],
+    examples: Sequence[Mapping[str, list[int]]],
+    tokens: Sequence[int],
+) -> Scored:
+    """
+    Score the same tokens by a model that is given the two true tokens before each, even where these are blanked too.
+
+    Args:
+        model (`LeftToRight`): a baseline.
+        rows (`Sequence[Sequence[int]]`): the texts.
+        examples (`Sequence[Mapping[str, list[int]]]`): the same texts with blanks.
+        tokens (`Sequence[int]`): the ids that are scored.
+    """
+    scored = set(tokens)
+    places = (
+        [place for place in blanked_places(example) if row[place] in scored]
+        for row, example in zip(rows, examples, strict=True)
+    )
+    return Scored.together(score_left_to_right(model, rows, places))
+
+
+def blanked_places(example: Mapping[str, list[int]]) -> list[int]:
+    """
+    Where the blanked tokens of an example stand in the whole text, in the order of Part B.
+
+        text         x1 x2 x3 x4 x5 x6        input_ids  x1 x2 [M] x4 [M]  S x5 x6  S x3        places  4, 5, 2
+    """
+    part_a_length = example["block_position_ids"].index(1) if 1 in example["block_position_ids"] else 0
+    pieces: list[list[int]] = []  # position of the blank, number of tokens
+    for place in range(part_a_length, len(example["input_ids"])):
+        if example["block_position_ids"][place] == 1:
+            pieces.append([example["position_ids"][place], 0])
+        else:
+            pieces[-1][1] += 1
+    places = []
+    for position, length in pieces:
+        start = position + sum(other_length - 1 for other, other_length in pieces if other < position)
+        places += range(start, start + length)
+    return places

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROUGE, BLEU, chrF and METEOR of generated texts, through `evaluate`."""
+"""ROUGE, BLEU, chrF and METEOR of generated texts."""
 
 import re
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from typing import Literal
 
-import evaluate
+from datasets import Sequence as ListOf
 
-from .spans import METRICS
+from .base import TEXT, Metric, create
 
 
 Units = Literal["english", "words", "characters"]
@@ -17,20 +16,144 @@ UNSPACED = re.compile(
     "[\u2e80-\u2fff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 )
-NEEDED = {"rouge": "rouge_score", "bleu": "sacrebleu", "chrf": "sacrebleu", "meteor": "nltk"}  # extra `eval`
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+ALPHA, BETA, GAMMA = (
+    0.9,
+    3.0,
+    0.5,
+)  # METEOR of 2005: weight of precision against recall, power and weight of the penalty
+
+
+class TextMetric(Metric):
+    """
+    A metric of generated texts, each held against one reference or more.
+
+    `compute(predictions, references, units="english")` takes a `list` of `str`, a `list` of `list` of `str`, and what is
+    compared: "english" (words of English, stemmed where the metric stems), "words" (of any language) or "characters".
+    """
+
+    inputs = {"predictions": TEXT, "references": ListOf(TEXT)}
+
+
+class Rouge(TextMetric):
+    """
+    rouge1, rouge2, rougeL, rougeLsum (`float`): F-measures of ROUGE, the last sentence by sentence, as rouge_score computes
+    them, times 100: means over the texts of the best reference.
+
+        >>> Rouge().compute(predictions=["the cat sat"], references=[["the cat stood"]])
+        {'rouge1': 66.66666666666666, 'rouge2': 50.0, 'rougeL': 66.66666666666666, 'rougeLsum': 66.66666666666666}
+    """
+
+    library = "rouge_score.rouge_scorer"
+
+    def _compute(self, predictions, references, units="english"):
+        kinds = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+        scorer = self.computing.RougeScorer(
+            kinds, use_stemmer=True, tokenizer=None if units == "english" else Splitter(units)
+        )
+        totals = dict.fromkeys(kinds, 0.0)
+        for prediction, accepted in zip(predictions, references, strict=True):
+            prediction = SENTENCE_END.sub("\n", prediction)
+            scores = [scorer.score(SENTENCE_END.sub("\n", reference), prediction) for reference in accepted]
+            for kind in kinds:
+                totals[kind] += max(score[kind].fmeasure for score in scores)
+        return {kind: 100 * total / len(predictions) for kind, total in totals.items()}
+
+
+class Splitter:
+    """A tokenizer for rouge_score; in Chinese text a Latin word is one unit."""
+
+    def __init__(self, units: Units):
+        self.pattern = re.compile({"words": r"\w+", "characters": r"[a-z0-9]+|\w"}[units])
+
+    def tokenize(self, text: str) -> list[str]:
+        """The units of a text."""
+        return self.pattern.findall(text.lower())
+
+
+class Bleu(TextMetric):
+    """
+    bleu (`float`): BLEU-4 of all texts together, as sacrebleu computes it, of its 13a tokens or with `units="characters"` its
+    Chinese ones, between 0 and 100; bleu_signature (`str`): how sacrebleu tokenized the texts.
+
+        >>> Bleu().compute(predictions=["a cat sat on a mat"], references=[["the cat sat on a mat"]])["bleu"]
+        75.98356856515926
+    """
+
+    library = "sacrebleu.metrics"
+
+    def _compute(self, predictions, references, units="english"):
+        bleu = self.computing.BLEU(tokenize="zh" if units == "characters" else "13a")
+        score = bleu.corpus_score(predictions, _streams(references)).score
+        return {"bleu": score, "bleu_signature": str(bleu.get_signature())}
+
+
+class Chrf(TextMetric):
+    """
+    chrf (`float`): chrF2 of all texts together, as sacrebleu computes it, of characters whatever the units, between 0 and 100.
+
+        >>> Chrf().compute(predictions=["the cat"], references=[["the cat"]])
+        {'chrf': 100.0}
+    """
+
+    library = "sacrebleu.metrics"
+
+    def _compute(self, predictions, references, units="english"):
+        return {"chrf": self.computing.CHRF().corpus_score(predictions, _streams(references)).score}
+
+
+def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """One list for each reference of a text, as sacrebleu takes them, None where a text has fewer."""
+    most = max(map(len, references))
+    return [[row[place] if place < len(row) else None for row in references] for place in range(most)]
+
+
+class Meteor(TextMetric):
+    """
+    meteor_exact_stem (`float`): METEOR (Banerjee and Lavie, 2005) by the exact and the stem matches of nltk, times 100: the mean
+    over the texts of the best reference.
+
+    The third stage, synonyms, needs WordNet, which is a download: so this is a lower bound of the full METEOR, and is named
+    after its stages.
+
+        >>> Meteor().compute(predictions=["the cats sat"], references=[["the cat sat"]])
+        {'meteor_exact_stem': 98.14814814814815}
+    """
+
+    library = "nltk.translate.meteor_score"
+
+    def _compute(self, predictions, references, units="english"):
+        split = re.compile(r"[a-z0-9]+|\S" if units == "characters" else r"\w+|[^\w\s]").findall
+        total = 0.0
+        for prediction, accepted in zip(predictions, references, strict=True):
+            words = split(prediction.lower())
+            total += max(meteor(words, split(reference.lower())) for reference in accepted)
+        return {"meteor_exact_stem": 100 * total / len(predictions)}
+
+
+def meteor(hypothesis: list[str], reference: list[str]) -> float:
+    """Weighted harmonic mean of precision and recall, less a penalty for every break in the order of the matches."""
+    from nltk.translate.meteor_score import exact_match, stem_match
+
+    matches, words_left, reference_left = exact_match(hypothesis, reference)
+    stems, _, _ = stem_match([word for _, word in words_left], [word for _, word in reference_left])
+    matches = sorted([*matches, *((words_left[i][0], reference_left[j][0]) for i, j in stems)])
+    if not matches:
+        return 0.0
+    follows = ((b[0] - a[0], b[1] - a[1]) == (1, 1) for a, b in zip(matches, matches[1:], strict=False))
+    chunks = len(matches) - sum(follows)
+    precision, recall = len(matches) / len(hypothesis), len(matches) / len(reference)
+    mean = precision * recall / (ALPHA * precision + (1 - ALPHA) * recall)
+    return mean * (1 - GAMMA * (chunks / len(matches)) ** BETA)
+
+
+TEXT_METRICS = {"rouge": Rouge, "bleu": Bleu, "chrf": Chrf, "meteor": Meteor}
 
 
 def check_metrics(names: Sequence[str]) -> None:
     """Refuse metrics that are unknown, or whose library is not installed."""
-    unknown = sorted(set(names) - set(NEEDED))
-    if unknown:
-        raise ValueError(f"No metric is called {', '.join(unknown)}. There are {', '.join(NEEDED)}.")
-    missing = sorted({NEEDED[name] for name in names if find_spec(NEEDED[name]) is None})
-    if missing:
-        raise ImportError(
-            f"The metrics need {', '.join(missing)}. Install them: pip install transformers-glm[eval]; or choose others "
-            "with --metrics."
-        )
+    for name in names:
+        create(name, TEXT_METRICS)
 
 
 def check_units(texts: Iterable[str], units: Units, where: str) -> None:
@@ -76,6 +199,5 @@ def score_texts(
     """
     scores: dict[str, float | str] = {}
     for name in names:
-        metric = evaluate.load(str(METRICS / f"{name}.py"), keep_in_memory=True)
-        scores |= metric.compute(predictions=predictions, references=references, units=units)
+        scores |= create(name, TEXT_METRICS).compute(predictions=predictions, references=references, units=units)
     return scores

@@ -15,7 +15,8 @@ class Muon(torch.optim.Muon):
     PyTorch's Muon, except that on a CPU it orthogonalizes in fp32, and all matrices of a shape at once.
 
     PyTorch does so in bf16, one matrix after the other. A processor without bf16 products takes a hundred times as long
-    for these, and one that has them gains nothing at the sizes that are trained on a CPU. Settings and state are PyTorch's.
+    for these; one that has them takes about as long for small matrices as fp32 takes for all of a shape. Settings and state
+    are PyTorch's.
     """
 
     @torch.no_grad()

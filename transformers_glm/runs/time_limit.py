@@ -20,6 +20,7 @@ from .processor import processor_name
 logger = logging.getLogger(__name__)
 
 TRIAL = 0.02  # share of the time in which steps are measured
+TRIAL_SECONDS = 10  # but no longer
 LEAST_STEPS = 3  # measured, however long they take; the first one is slower and does not count
 SPARE = 0.05  # share of the time for checkpoints, logs and slower moments
 WINDOW = 0.1  # share of the time over which the pace is taken while training
@@ -152,7 +153,7 @@ def keep_within(trainer: Trainer, seconds: float, steps_done: int = 0) -> None:
         raise ValueError("Each process has a clock of its own, and they would part. Say with max_steps when to end.")
     plan = Plan.load(args.output_dir) if steps_done else None
     if plan is None:
-        pace = seconds_per_step(trainer, TRIAL * seconds)
+        pace = seconds_per_step(trainer, min(TRIAL * seconds, TRIAL_SECONDS))
         fit = int((1 - SPARE) * (start + seconds - time.monotonic()) / pace)
         plan = Plan(max(1, min(steps_done + fit, _most_steps(trainer))), seconds, pace, processor_name())
         plan.save(args.output_dir)

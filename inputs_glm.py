@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `generate` may be given: three kinds of prompts, told apart, checked and laid out before anything is generated."""
+"""What the model and `generate` may be given: checked, and prompts of three kinds told apart and laid out."""
 
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from transformers import GenerationConfig
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 
 try:
-    from .blank_infilling_glm import check_position_shapes, derive_positions
+    from .blank_infilling_glm import check_position_shapes, check_range, derive_positions
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import check_position_shapes, derive_positions
+    from blank_infilling_glm import check_position_shapes, check_range, derive_positions
 
 
 # arguments that would be silently wrong, and why
@@ -216,3 +218,60 @@ def count_new_tokens(config, counted, settings, kwargs) -> int:
             f"prompt takes {taken}. Lower max_new_tokens or max_length."
         )
     return new
+
+
+def check_cache_and_mask(cache, attention_mask, length) -> None:
+    """Refuse a cache of another kind, and a mask that leaves its columns out."""
+    if isinstance(cache, EncoderDecoderCache):
+        raise ValueError(
+            "The cache is that of an encoder and a decoder, GLM is one Transformer. For PEFT's prefix tuning take "
+            'task_type="CAUSAL_LM"; batches and scripts stay as they are.'
+        )
+    if not isinstance(cache, DynamicCache) or attention_mask is None or attention_mask.dim() != 2:
+        return
+    if attention_mask.shape[1] < cache.get_seq_length() + length:
+        raise ValueError(
+            f"attention_mask has {attention_mask.shape[1]} columns, the cache {cache.get_seq_length()} and the row "
+            f"{length}. Give a mask of both, the cache's columns first."
+        )
+
+
+def check_packed(position_ids, block_position_ids, cache) -> None:
+    """Refuse packed rows that come without positions, or with a cache."""
+    if position_ids is None or block_position_ids is None:
+        raise ValueError(
+            "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
+        )
+    if cache is not None:
+        raise ValueError("Packed rows (document_ids) take no cache: pass each document as a row of its own.")
+
+
+def refuse_decoder_embeddings(decoder_inputs_embeds) -> None:
+    """Refuse virtual tokens in Part B."""
+    if decoder_inputs_embeds is not None:
+        raise ValueError(
+            "decoder_inputs_embeds: GLM is one Transformer, virtual tokens stand in Part A only. Pass decoder_input_ids; for "
+            "PEFT's multitask prompt tuning set num_transformer_submodules=1 in its configuration."
+        )
+
+
+def check_labels(labels, inputs, vocab_size, has_virtual_tokens) -> torch.Tensor:
+    """Labels (B, T) that fit the row `inputs` and the vocabulary."""
+    if has_virtual_tokens:
+        labels = _cover_virtual_tokens(labels, inputs.shape[1])
+    check_range(labels.masked_fill(labels == -100, 0), vocab_size, "labels", "vocabulary (vocab_size)")
+    if labels.shape != inputs.shape[:2]:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)}, the row has {tuple(inputs.shape[:2])}. Labels are aligned with "
+            "the logits of a row that holds Part B; for a separate target leave Part B out of input_ids and pass "
+            "decoder_input_ids (DataCollatorForSeq2Seq(tokenizer, model=model) does)."
+        )
+    return labels
+
+
+def _cover_virtual_tokens(labels, length):
+    """Labels of the last `length` places: virtual tokens come first and predict nothing, whether labels count them or not."""
+    missing = length - labels.shape[-1]
+    if labels.dim() != 2 or missing == 0 or bool((labels[:, : max(-missing, 0)] != -100).any()):
+        return labels
+    return nn.functional.pad(labels, (missing, 0), value=-100)
