@@ -211,6 +211,6 @@ def save_metrics(metrics: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    from transformers_glm.runs.arguments import run
+    from transformers_glm.commands.command_line import run
 
     run(main)

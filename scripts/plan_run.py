@@ -1,86 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""
-Calculate what pretraining runs take: memory on each card, and days. docs/scaling.md explains the columns.
+"""Calculate what pretraining runs take: `transformers-glm plan`."""
 
-    python scripts/plan_run.py configs/pretrain_335m.yaml configs/pretrain_2b.yaml --cards 1 8 64
-"""
-
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-
-from configuration_glm import GLMConfig
-from transformers_glm.pretraining.arguments import DataArguments
-from transformers_glm.pretraining.costs import activation_bytes, blanked, count_parameters, state_bytes, training_flops
-from transformers_glm.runs.arguments import read_yaml, run
-from transformers_glm.runs.model_arguments import ModelArguments
-
-
-HEADER = ("run", "parameters", "text", "rows", "cards", "DDP", "FSDP2", "FSDP2, checkpointing", "days", "days, chk.")
-NEEDED = ("config", "per_device_train_batch_size", "max_steps")
-GB = 1e9
-
-
-def plan(path: Path, args: Namespace) -> Iterator[tuple[str, ...]]:
-    """The rows of the table for one configuration, one for each number of cards."""
-    settings = {"train_data": [], **read_yaml(path)}
-    if missing := [name for name in NEEDED if name not in settings]:
-        raise ValueError(
-            f"{path} has no {', no '.join(missing)}. A plan needs {', '.join(NEEDED)}: give a configuration of "
-            "scripts/pretrain.py that has them, as configs/pretrain_335m.yaml."
-        )
-    config = GLMConfig(**ModelArguments(config=settings["config"]).config)
-    data_args = DataArguments(
-        **{name: settings[name] for name in DataArguments.__dataclass_fields__ if name in settings}
-    )
-    rows = settings["per_device_train_batch_size"]
-    step, parameters = args.devices * rows, count_parameters(config)
-    text = step * settings["max_steps"] * (data_args.max_length or config.max_sequence_length)
-    micro = blanked(data_args, config, rows)
-    for cards in args.cards:
-        days = [
-            training_flops(config, blanked(data_args, config, step), checkpointing)
-            * settings["max_steps"]
-            / (cards * args.tflops * 1e12 * args.share * 86400)
-            for checkpointing in (False, True)
-        ]
-        memory = [
-            (
-                state_bytes(config, parameters, cards, sharding)
-                + activation_bytes(config, micro, checkpointing=checkpointing)
-            )
-            / GB
-            for sharding, checkpointing in (("ddp", False), ("fsdp", False), ("fsdp", True))
-        ]
-        of_the_run = (
-            path.stem.removeprefix("pretrain_"),
-            f"{parameters / 1e6:,.0f} M",
-            f"{text / 1e9:,.0f} B",
-            str(rows),
-        )
-        yield *of_the_run, str(cards), *(f"{gigabytes:,.0f}" for gigabytes in memory), *(f"{d:,.1f}" for d in days)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Print the table."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="+", type=Path, help="YAML files of scripts/pretrain.py")
-    parser.add_argument("--cards", nargs="+", type=int, default=[1, 8, 64], help="numbers of cards")
-    parser.add_argument(
-        "--devices", type=int, default=64, help="devices whose batches make one step, whatever the cards"
-    )
-    parser.add_argument(
-        "--tflops", type=float, default=989, help="dense bfloat16 rate of a card; 989 is an H100's or H200's"
-    )
-    parser.add_argument(
-        "--share", type=float, default=0.4, help="share of that rate which the run reaches: an assumption"
-    )
-    args = parser.parse_args(arguments)
-    print("|", " | ".join(HEADER), "|")
-    print("|" + "---|" * len(HEADER))
-    for path in args.configs:
-        for row in plan(path, args):
-            print("|", " | ".join(row), "|")
+from transformers_glm.commands.command_line import run
+from transformers_glm.commands.plan import main
 
 
 if __name__ == "__main__":

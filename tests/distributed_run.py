@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/pretrain.py, which also writes down what each process was given, and kills one of them if asked to."""
+"""`transformers-glm pretrain`, which also writes down what each process was given, and kills one of them if asked to."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from accelerate.utils import DistributedType
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
+from transformers_glm.commands.pretrain import main
 from transformers_glm.pretraining import run as pretraining
 
 
@@ -45,7 +45,7 @@ class Recorder(TrainerCallback):
 
 
 def run(folder, kill_rank, kill_step, *arguments):
-    """Run the script with a recorder that writes to `folder`."""
+    """Run the command with a recorder that writes to `folder`."""
     original = pretraining.pretrain
 
     def pretrain(model_args, data_args, training_args):
@@ -55,12 +55,8 @@ def run(folder, kill_rank, kill_step, *arguments):
         recorder = Recorder(folder, int(kill_rank), int(kill_step))
         return original(model_args, data_args, training_args, [recorder])
 
-    path = Path(__file__).parents[1] / "scripts" / "pretrain.py"
-    spec = importlib.util.spec_from_file_location("pretrain_script", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    script.pretrain = pretrain
-    script.main(arguments)
+    pretraining.pretrain = pretrain
+    main(arguments)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ LEVELS = [
     {"runs"},
     {"pretraining", "cloze", "seq2seq", "language_modeling", "conversion", "hub"},
     {"integrations"},
+    {"commands"},
 ]
 # what a user does: none of these needs another
 ACTIVITIES = {"pretraining", "cloze", "seq2seq", "language_modeling"}

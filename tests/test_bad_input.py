@@ -222,7 +222,7 @@ def test_the_config_of_an_unconverted_checkpoint_says_what_it_is_and_how_to_conv
         config = AutoConfig.from_pretrained(tmp_path)
     assert type(config) is GLMConfig
     assert 'unconverted GLM checkpoint: its model_type "glm" means GLM-4' in captured.out
-    assert "python scripts/convert_checkpoint.py" in captured.out
+    assert "transformers-glm convert SOURCE OUT" in captured.out
 
 
 @pytest.mark.parametrize(

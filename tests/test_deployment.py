@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What docs/deployment.md says runs: its Python blocks, one after the other, and its commands."""
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+
+from transformers_glm.commands import push
 
 
 ROOT = Path(__file__).parents[1]
@@ -29,13 +30,11 @@ def test_the_python_blocks_run(demo):
         exec(compile(block, f"docs/deployment.md block {number}", "exec"), namespace)
 
 
-def test_the_commands_of_the_script_parse(demo):
-    spec = importlib.util.spec_from_file_location("push_to_hub", ROOT / "scripts" / "push_to_hub.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    commands = re.findall(r"^    python scripts/push_to_hub\.py (.*)$", PAGE + script.__doc__, flags=re.MULTILINE)
+def test_the_commands_parse(demo):
+    form = r"^    (?:python scripts/push_to_hub\.py|transformers-glm push) (.*)$"
+    commands = re.findall(form, PAGE + push.__doc__, flags=re.MULTILINE)
     assert len(commands) == 6
     for command in commands:
-        script.parse(shlex.split(command, comments=True))
-    script.main(shlex.split(commands[0]))
+        push.parse_flags(shlex.split(command, comments=True))
+    push.main(shlex.split(commands[0]))
     assert (Path("output") / "demo-hub" / "modeling_glm.py").is_file()

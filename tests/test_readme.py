@@ -6,6 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from transformers import TrainingArguments
+
+from transformers_glm.runs.configs import find_config
 
 
 ROOT = Path(__file__).parents[1]
@@ -34,26 +37,26 @@ def test_the_make_targets_exist():
     assert set(re.findall(r"make ([a-z-]+)", README)) <= set(targets)
 
 
-@pytest.mark.parametrize("command", re.findall(r"python (scripts/\w+\.py[^\n`#]*)", README))
+@pytest.mark.parametrize("command", re.findall(r"transformers-glm ([a-z2-]+ [^\n`#]*)", README))
 def test_the_flags_of_the_commands_exist(command):
-    script, *arguments = shlex.split(command.split(" < ")[0])
-    package = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "transformers_glm").rglob("*.py"))
-    known = (ROOT / script).read_text(encoding="utf-8") + package
+    name, *arguments = shlex.split(command.split(" < ")[0])
+    module = ROOT / "transformers_glm" / "commands" / f"{name.replace('-', '_')}.py"
+    folders = ["runs", *re.findall(r"from \.\.(\w+)\.arguments import", module.read_text(encoding="utf-8"))]
+    files = [path for folder in folders for path in (ROOT / "transformers_glm" / folder).glob("*arguments.py")]
+    known = "".join(path.read_text(encoding="utf-8") for path in [module, *files])
+    known += " ".join(TrainingArguments.__dataclass_fields__)
     for flag in [argument.lstrip("-") for argument in arguments if argument.startswith("--")]:
-        assert re.search(rf"\b{flag.replace('-', '[-_]')}\b", known), f"{script} knows no --{flag}"
+        assert re.search(rf"\b{flag.replace('-', '[-_]')}\b", known), f"transformers-glm {name} knows no --{flag}"
+    if arguments and arguments[0].startswith(("pretrain_", "cloze_", "seq2seq_")):
+        assert find_config(arguments[0]).is_file()
 
 
-def test_the_file_list_names_every_folder_and_all_that_stands_outside_of_one():
+def test_every_folder_is_listed():
     listed = README.partition("## Files")[2].partition("## Words")[0]
-    package = ROOT / "transformers_glm"
-    shipped = [
-        *ROOT.glob("*.py"),
-        *(ROOT / "scripts").glob("*.py"),
-        *package.glob("[a-z]*.py"),
-        package / "__main__.py",
-    ]
-    folders = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
-    assert [name for name in (*(path.name for path in shipped), *folders) if name not in listed] == []
+    folders = [*(ROOT / "transformers_glm").glob("*/__init__.py"), *(ROOT / "tests").glob("conftest.py")]
+    names = {f"{path.parent.name}/" for path in folders} | {"transformers_glm/", "scripts/", "configs/", "benchmarks/"}
+    assert [name for name in names if name not in listed] == []
+    assert {path.stem.split("_")[-1] for path in ROOT.glob("*.py")} == {"glm"}  # what *_glm.py stands for
 
 
 def test_it_is_short():

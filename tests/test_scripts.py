@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.testing_utils import CaptureLogger
 
+from transformers_glm.commands import run
 from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
-from transformers_glm.runs.arguments import parse_arguments, run, yaml_as_flags
+from transformers_glm.runs.arguments import parse_arguments, yaml_as_flags
 from transformers_glm.runs.model_arguments import ModelArguments
 from transformers_glm.runs.processor import processor_name
 
@@ -161,6 +162,7 @@ import os, signal, sys
 from transformers import TrainerCallback
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.pretraining.run import pretrain
+from transformers_glm.commands import run
 from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
 from transformers_glm.runs.model_arguments import ModelArguments
 
@@ -344,7 +346,7 @@ def test_a_folder_that_is_not_there_is_told_as_one(monkeypatch, model):
 def test_help_shows_the_commands(capsys):
     with pytest.raises(SystemExit):
         script("pretrain").main(["--help"])
-    assert "    python scripts/pretrain.py configs/pretrain_demo.yaml" in capsys.readouterr().out
+    assert "    transformers-glm pretrain pretrain_demo --train_data my.txt" in capsys.readouterr().out
 
 
 DEMO = [

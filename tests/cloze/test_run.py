@@ -58,7 +58,7 @@ def test_a_run_leaves_metrics_predictions_a_line_in_the_table_and_the_model(meth
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     expected = {"task": "sst2", "method": method, "model": "new", "seed": 5, "train_rows": 32, "eval_rows": 20}
     assert metrics.items() >= expected.items() and metrics["majority_accuracy"] == 0.5
-    assert metrics["command"].startswith("python scripts/finetune_cloze.py --task sst2 --train_data")
+    assert metrics["command"].startswith("transformers-glm cloze --task sst2 --train_data")
     assert read_lines(tmp_path / "runs" / "results.jsonl") == [{"output_dir": "one", **metrics}]
     lines = read_lines(folder / "predictions.jsonl")
     assert [line["id"] for line in lines] == list(range(20))

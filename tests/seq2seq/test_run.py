@@ -70,7 +70,7 @@ def test_a_run_leaves_a_model_metrics_predictions_and_a_line(rows_file, tmp_path
     identity = [metrics[name] for name in ("task", "method", "model", "seed", "train_rows", "eval_rows", "steps")]
     assert identity == ["first", "glm", "new", 42, 36, 6, 2]
     assert {"bleu", "rouge1", "rougeL", "eval_loss", "train_loss", "parameters"} <= set(metrics)
-    assert metrics["command"].startswith("python scripts/finetune_seq2seq.py --evaluation_data ")
+    assert metrics["command"].startswith("transformers-glm seq2seq --evaluation_data ")
     predictions = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
     assert [row["references"] for row in predictions] == [
         [row["source"].split("]")[1].split()[0]] for row in predictions

@@ -35,7 +35,7 @@ def make_repository(
     `trust_remote_code=True`, without.
 
     Args:
-        source (`str` or `Path`): folder of a model that `save_pretrained` or `scripts/convert_checkpoint.py` wrote.
+        source (`str` or `Path`): folder of a model that `save_pretrained` or `transformers-glm convert` wrote.
         out (`str` or `Path`): folder to write; it appears only once it is complete.
         about ([`About`], *optional*): what the model card says.
         tokenizer (`str` or `Path`, *optional*): folder of the tokenizer, if `source` has none.
@@ -101,7 +101,7 @@ def _load_model(source: Path) -> PreTrainedModel:
     if settings.get("model_type") != GLMConfig.model_type:
         raise ValueError(
             f"{source} holds a model of type {settings.get('model_type')!r}, not {GLMConfig.model_type!r}. Convert an old GLM "
-            "with scripts/convert_checkpoint.py."
+            "with transformers-glm convert SOURCE OUT."
         )
     if "quantization_config" in settings:
         raise ValueError(

@@ -34,7 +34,7 @@ def catch_old_configs(configuration_utils: ModuleType) -> None:
             configuration_utils.logger.warning_once(
                 f'{pretrained_model_name_or_path} is an unconverted GLM checkpoint: its model_type "glm" means GLM-4 in '
                 f"Transformers. It is read as a GLMConfig{'' if known else ' that knows no special tokens'}; convert it for "
-                "good with python scripts/convert_checkpoint.py SOURCE OUT"
+                "good with transformers-glm convert SOURCE OUT"
             )
         return settings, unused
 

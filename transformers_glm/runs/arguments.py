@@ -2,44 +2,40 @@
 """Command lines of scripts: a YAML file, flags, or both."""
 
 import json
-import sys
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub.errors import HFValidationError, StrictDataclassError
-from transformers import HfArgumentParser
 
-
-def run(main: Callable[[Sequence[str]], object]) -> None:
-    """Run a script on the command line; what its user can mend ends it with a line, not with a traceback."""
-    try:
-        main(sys.argv[1:])
-    except (ValueError, OSError, StrictDataclassError) as error:
-        no_id = isinstance(error.__cause__, HFValidationError)  # what is no folder is read as the id of a repository
-        sys.exit(f"error: {error}" + no_id * "\nIf it is meant as a folder: there is none of that name.")
+from .configs import find_config
 
 
 def parse_arguments(
     dataclasses: Sequence[type], arguments: Sequence[str], description: str | None = None
 ) -> tuple[Any, ...]:
     """
-    Parse `[config.yaml] [--flag value ...]` into one object for each dataclass. Flags override the file.
+    Parse `[config] [--flag value ...]` into one object for each dataclass. Flags override the configuration.
 
     Args:
         dataclasses (`Sequence[type]`): dataclasses with the fields to be set.
-        arguments (`Sequence[str]`): the command line without the program's name.
+        arguments (`Sequence[str]`): the command line without the program's name. A configuration is a name or a YAML file.
         description (`str`, *optional*): shown by `--help`.
 
     Raises:
-        `ValueError`: the file cannot be read as a mapping of settings.
+        `ValueError`: there is no such configuration, or it cannot be read as a mapping of settings.
     """
+    from transformers import HfArgumentParser  # a second, which a command without these flags does not take
+
     parser = HfArgumentParser(dataclasses, description=description, formatter_class=RawDescriptionHelpFormatter)
     flags = list(arguments)
-    if flags and flags[0].endswith((".yaml", ".yml")):
-        flags = [*yaml_as_flags(Path(flags[0])), *flags[1:]]
+    if flags and not flags[0].startswith("-"):
+        flags = [*yaml_as_flags(find_config(flags[0])), *flags[1:]]
+    for place, (flag, value) in enumerate(pairwise(flags), start=1):
+        if flag in ("--deepspeed", "--fsdp_config") and not value.startswith("{"):
+            flags[place] = str(find_config(value, ".json"))
     return parser.parse_args_into_dataclasses(flags, look_for_args_file=False)
 
 

@@ -1,21 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-import importlib.util
-from pathlib import Path
-
 import pytest
+
+from transformers_glm.commands import show_batch
 
 
 pytest.importorskip("rich", reason="colours are an extra")
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "show_batch.py"
-
-
-@pytest.fixture(scope="module")
-def show_batch():
-    spec = importlib.util.spec_from_file_location("show_batch", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +14,14 @@ def folder(tokenizer, tmp_path_factory):
     return str(path)
 
 
-def run(show_batch, capsys, *arguments):
+def run(capsys, *arguments):
     show_batch.main([str(argument) for argument in arguments])
     return capsys.readouterr().out
 
 
-def test_the_lines_of_a_row_stand_under_one_another(show_batch, folder, capsys, monkeypatch):
+def test_the_lines_of_a_row_stand_under_one_another(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
-    out = run(show_batch, capsys, "--tokenizer", folder, "Ada Lovelace wrote the first program.")
+    out = run(capsys, "--tokenizer", folder, "Ada Lovelace wrote the first program.")
     title, *lines, end = out.splitlines()
     assert title.startswith("row 0: ")
     assert end == ""
@@ -48,10 +37,9 @@ def test_the_lines_of_a_row_stand_under_one_another(show_batch, folder, capsys, 
     assert labels[-1] == "<|endofpiece|>"
 
 
-def test_every_line_fits_the_console(show_batch, folder, capsys, monkeypatch):
+def test_every_line_fits_the_console(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     out = run(
-        show_batch,
         capsys,
         "--tokenizer",
         folder,
@@ -64,24 +52,22 @@ def test_every_line_fits_the_console(show_batch, folder, capsys, monkeypatch):
     assert out.count("row ") == 2
 
 
-def test_part_a_and_each_piece_have_a_colour_of_their_own(show_batch, folder, capsys, monkeypatch):
+def test_part_a_and_each_piece_have_a_colour_of_their_own(folder, capsys, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm")
-    out = run(
-        show_batch, capsys, "--tokenizer", folder, "--mask_ratio", "0.4", "Ada Lovelace wrote the first program. " * 3
-    )
+    out = run(capsys, "--tokenizer", folder, "--mask_ratio", "0.4", "Ada Lovelace wrote the first program. " * 3)
     colours = {piece.split("m")[0] for piece in out.split("38;2;")[1:]}
     assert len(colours) >= 3
 
 
-def test_the_lines_of_a_file_are_the_documents_of_a_packed_batch(show_batch, folder, capsys, tmp_path):
+def test_the_lines_of_a_file_are_the_documents_of_a_packed_batch(folder, capsys, tmp_path):
     pytest.importorskip("binpacking", reason="packing is an extra")
     pytest.importorskip("matplotlib", reason="pictures are an extra")
     (tmp_path / "text.txt").write_text("One document here.\n\nAnother document there.\nA third one is left out.\n")
     out = run(
-        show_batch, capsys, "--tokenizer", folder, "--text", tmp_path / "text.txt", "--batch_size", 2, "--packing",
+        capsys, "--tokenizer", folder, "--text", tmp_path / "text.txt", "--batch_size", 2, "--packing",
         "--max_length", 128, "--levels", "token", "document", "--image", tmp_path / "batch.png",
     )  # fmt: skip
     assert "document_ids" in out
@@ -89,12 +75,12 @@ def test_the_lines_of_a_file_are_the_documents_of_a_packed_batch(show_batch, fol
     assert (tmp_path / "batch.png").exists()
 
 
-def test_no_text_is_an_error(show_batch, folder, capsys):
+def test_no_text_is_an_error(folder, capsys):
     with pytest.raises(ValueError, match="Give texts as arguments or a file with --text"):
-        run(show_batch, capsys, "--tokenizer", folder)
+        run(capsys, "--tokenizer", folder)
 
 
-def test_a_missing_package_is_named(show_batch, folder, capsys, monkeypatch):
+def test_a_missing_package_is_named(folder, capsys, monkeypatch):
     monkeypatch.setattr(show_batch, "find_spec", lambda package: None)
     with pytest.raises(SystemExit, match=r"needs rich: pip install transformers-glm\[demo\]"):
-        run(show_batch, capsys, "--tokenizer", folder, "Ada")
+        run(capsys, "--tokenizer", folder, "Ada")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the subcommands share: their parser, how an error ends them, how they print numbers."""
+
+import logging
+import shlex
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from huggingface_hub.errors import HFValidationError, StrictDataclassError
+
+
+def run(main: Callable[[Sequence[str]], object]) -> None:
+    """Run a subcommand or a script; what its user can mend ends it with a line, not with a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, StrictDataclassError) as error:
+        no_id = isinstance(error.__cause__, HFValidationError)  # what is no folder is read as the id of a repository
+        sys.exit(f"error: {error}" + no_id * "\nIf it is meant as a folder: there is none of that name.")
+
+
+def make_parser(description: str) -> ArgumentParser:
+    """A parser whose help shows the description as it is written, with its commands line by line."""
+    return ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+
+
+def command(name: str, arguments: Sequence[str]) -> str:
+    """The command line that repeats a run, for its results."""
+    return f"transformers-glm {name} {shlex.join(arguments)}"
+
+
+def print_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print names and values, one to a line; of a number that is not whole four digits."""
+    for name, value in metrics.items():
+        shown = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
+        print(f"{name:28} {shown:>13}")
