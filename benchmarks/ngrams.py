@@ -10,7 +10,6 @@ without spaces need. It reads the texts that `--method classifier` reads.
 
 import shlex
 import sys
-from pathlib import Path
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -24,11 +23,12 @@ from transformers_glm.cloze.arguments import (
 )
 from transformers_glm.cloze.classifier_rows import texts_of_classifier
 from transformers_glm.cloze.data import load_data
-from transformers_glm.cloze.evaluation import evaluate_predictions, prediction_lines, write_results
+from transformers_glm.cloze.evaluation import evaluate_predictions, prediction_lines
 from transformers_glm.cloze.questions import Row, label_key
 from transformers_glm.cloze.task import ClozeTask
 from transformers_glm.data.patterns import write
 from transformers_glm.runs.arguments import parse_arguments
+from transformers_glm.runs.results import write_results
 
 
 def text_of(task: ClozeTask, row: Row) -> str:
@@ -62,9 +62,7 @@ def main(arguments: list[str]) -> None:
         **evaluate_predictions(task, data.evaluation, predictions),
         "command": shlex.join(["python", "benchmarks/ngrams.py", *arguments]),
     }
-    write_results(
-        Path(training_args.output_dir), metrics, prediction_lines(task, data.evaluation, scores, predictions)
-    )
+    write_results(training_args.output_dir, metrics, prediction_lines(task, data.evaluation, scores, predictions))
     print(metrics)
 
 

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
 
 import pytest
 
@@ -8,7 +7,6 @@ from transformers_glm.cloze.evaluation import (
     evaluate_predictions,
     majority_accuracy,
     prediction_lines,
-    write_results,
 )
 from transformers_glm.cloze.task import ClozeTask
 from transformers_glm.cloze.tasks import load_task
@@ -41,22 +39,13 @@ def test_the_majority_is_that_of_the_training_data():
     assert majority_accuracy([1, 0, 0, 0], of_training=["1", "1", "0"]) == 0.25
 
 
-def test_results_are_moved_into_place_and_lines_are_appended(tmp_path):
+def test_the_line_of_a_row_has_its_id_scores_prediction_and_label():
     task = ClozeTask("[MASK]", candidates="options")
     rows = [{"options": ["x", "y"], "label": 1, "idx": 7}, {"options": ["z"], "idx": 8}]
-    lines = prediction_lines(task, rows, [{0: -1.5, 1: -1.0}, {0: -2.0}], ["1", "0"])
-    for seed in (1, 2):
-        write_results(tmp_path / f"run{seed}", {"task": "cloze", "seed": seed}, lines)
-    assert [json.loads(line) for line in (tmp_path / "run1" / "predictions.jsonl").read_text().splitlines()] == [
+    assert prediction_lines(task, rows, [{0: -1.5, 1: -1.0}, {0: -2.0}], ["1", "0"]) == [
         {"id": 7, "scores": {"0": -1.5, "1": -1.0}, "text": "y", "prediction": "1", "label": "1"},
         {"id": 8, "scores": {"0": -2.0}, "text": "z", "prediction": "0", "label": None},
     ]
-    assert json.loads((tmp_path / "run2" / "metrics.json").read_text()) == {"task": "cloze", "seed": 2}
-    assert [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()] == [
-        {"output_dir": "run1", "task": "cloze", "seed": 1},
-        {"output_dir": "run2", "task": "cloze", "seed": 2},
-    ]
-    assert not list(tmp_path.rglob("*unfinished*"))
 
 
 @pytest.mark.parametrize(

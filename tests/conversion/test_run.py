@@ -387,7 +387,7 @@ def test_a_converted_checkpoint_computes_what_was_recorded_of_the_old_programs(a
             ids, positions, mask = (
                 tensors[f"{case}/in/{name}"] for name in ("input_ids", "position_ids", "attention_mask")
             )
-            if mask.dim() < 2:  # so many tokens are seen by all, the rest is causal
+            if mask.dim() < 2:  # this many tokens are seen by all, the rest is causal
                 place = torch.arange(ids.shape[1])
                 part_a = mask.reshape(-1).expand(len(ids))[:, None, None]
                 mask = ((place <= place[:, None]) | (place < part_a))[:, None]
@@ -427,6 +427,7 @@ def test_the_command_line_converts_verifies_and_writes_back(hub, tmp_path, capsy
     card = (out / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert "import transformers_glm" in card
+    assert card.endswith("\nThe licence and the training data are those of the original model.\n")
 
 
 def test_the_command_line_names_what_is_wrong_and_writes_nothing(hub, tmp_path):

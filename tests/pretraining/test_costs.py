@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calculated costs of a run against what a small model really takes."""
 
-import importlib.util
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import make_config, make_model
+from test_scripts import script
 from torch.utils.flop_counter import FlopCounterMode
 
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
@@ -58,7 +58,7 @@ def test_operations_are_those_that_torch_counts(checkpointing):
 
 
 def kept_bytes(model, bf16):
-    """All that autograd keeps in a forward pass, but for the weights themselves."""
+    """All that autograd keeps in a forward pass, except for the weights themselves."""
     kept = {parameter.untyped_storage().data_ptr(): parameter for parameter in model.parameters()}
     weights = len(kept)
 
@@ -127,10 +127,7 @@ def test_the_expected_batch_is_the_mean_of_the_collators(tokenizer, level):
 
 @pytest.fixture
 def plan_run():
-    spec = importlib.util.spec_from_file_location("plan_run", ROOT / "scripts" / "plan_run.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
+    return script("plan_run").main
 
 
 def test_the_plan_is_a_table(capsys, plan_run):

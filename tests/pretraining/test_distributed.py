@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 
 def launch(processes, script, *arguments, cache, **environment):
-    """Run a script in so many processes; nothing of them is left when this returns."""
+    """Run a script in this many processes; nothing of them is left when this returns."""
     torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     command = [*torchrun, "--nproc_per_node", str(processes)] if processes > 1 else []
     environment = {

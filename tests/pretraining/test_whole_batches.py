@@ -43,7 +43,7 @@ def loader_of(rank, processes, rows, collator, workers=0, skip=0):
 
 
 def read(batch):
-    """The rows of a batch with their blanks, but not the empty ones."""
+    """The rows of a batch with their blanks, without the empty ones."""
     labelled = (batch["labels"] != -100).any(-1)
     columns = zip(batch["input_ids"][labelled], batch["attention_mask"][labelled], strict=True)
     return [ids[mask == 1].tolist() for ids, mask in columns]

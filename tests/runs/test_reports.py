@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from test_scripts import script
 
 from transformers_glm.runs.reports import Value, as_markdown, draw, group_runs, read_runs
 from transformers_glm.runs.results import write_results
-
-
-ROOT = Path(__file__).parents[2]
 
 
 def leave_run(folder, seed, method="glm", rows=32, **metrics):
@@ -92,6 +88,12 @@ def test_counts_are_whole_numbers_and_shares_have_three_digits(tmp_path):
     assert set(group_runs(read_runs([tmp_path]))[0].values) == {"accuracy", "perplexity", "answered"}
 
 
+def test_a_metric_of_a_run_that_diverged_is_no_number_in_the_table_either(tmp_path):
+    for seed, loss in enumerate((1.0, float("nan"))):
+        leave_run(tmp_path / str(seed), seed, eval_loss=loss)
+    assert "| 2 | nan ± nan |" in as_markdown(group_runs(read_runs([tmp_path])))
+
+
 def test_what_cannot_be_read_is_named(runs):
     with pytest.raises(ValueError, match="No run has bertscore. They have rouge1, bleu"):
         group_runs(read_runs([runs]), metrics=["bertscore"])
@@ -117,10 +119,7 @@ def test_lines_go_over_the_number_of_training_rows(runs):
 
 
 def test_the_script_writes_the_table_and_the_plot(runs, capsys):
-    spec = importlib.util.spec_from_file_location("report", ROOT / "scripts" / "report.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    table = script.main([str(runs), "--output", str(runs / "report")])
+    table = script("report").main([str(runs), "--output", str(runs / "report")])
     assert (runs / "report" / "report.md").read_text(encoding="utf-8") == table
     assert table in capsys.readouterr().out
     assert (runs / "report" / "report.png").read_bytes().startswith(b"\x89PNG")

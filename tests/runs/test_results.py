@@ -27,10 +27,15 @@ def test_a_run_leaves_metrics_predictions_and_a_line_in_the_table(tmp_path):
     ) == '{"prediction": "标题"}\n{"prediction": "b"}\n'
     assert (tmp_path / "two" / "predictions.jsonl").read_text() == ""
     table = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    assert [(line["output_dir"], line["seed"]) for line in table] == [
-        (str(tmp_path / "one"), 3),
-        (str(tmp_path / "two"), 4),
-    ]
+    assert table == [{"output_dir": "one", **METRICS}, {"output_dir": "two", **METRICS, "seed": 4}]
+    assert not list(tmp_path.rglob("*unfinished*"))
+
+
+def test_a_run_in_the_working_folder_is_named_by_it_too(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    write_results(".", METRICS, [])
+    assert json.loads((tmp_path / "results.jsonl").read_text())["output_dir"] == "run"
 
 
 def test_a_run_that_breaks_off_leaves_what_was_there(tmp_path):

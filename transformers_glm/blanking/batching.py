@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From blanked documents to the rows of a batch, padded or packed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from blank_infilling_glm import IGNORE
 
@@ -13,13 +14,13 @@ from .rows import Example
 
 
 def pad(
-    rows: Sequence[Example], *, pad_token_id: int, side: str, multiple_of: int | None = None
+    rows: Sequence[Mapping[str, Sequence[int]]], *, pad_token_id: int, side: str, multiple_of: int | None = None
 ) -> dict[str, torch.Tensor]:
     """
     Pad rows to the length of the longest: ids with `pad_token_id`, labels with -100, all else with 0.
 
     Args:
-        rows (`Sequence[dict[str, np.ndarray]]`): as of `lay_out_spans` or [`pack`], all with the same columns.
+        rows (`Sequence[Mapping[str, Sequence[int]]]`): arrays or lists, as of `lay_out` or [`pack`]; all have the same columns.
         pad_token_id (`int`): id of the padding.
         side (`str`): `"right"` or `"left"`.
         multiple_of (`int`, *optional*): make the length a multiple of this.
@@ -39,6 +40,21 @@ def pad(
         padded[is_token] = np.concatenate([row[column] for row in rows])
         batch[column] = torch.from_numpy(padded)
     return batch
+
+
+def stack(rows: Sequence[Sequence[Sequence[int]]]) -> torch.Tensor:
+    """
+    Put rows of choices into one tensor, filled up with -100.
+
+    Args:
+        rows (`Sequence[Sequence[Sequence[int]]]`): a list for each choice of each row.
+
+    Returns:
+        `torch.Tensor`: `(B, C, L)` and int64.
+    """
+    most = max(map(len, rows))
+    choices = [torch.tensor(choice, dtype=torch.long) for row in rows for choice in (*row, *[[]] * (most - len(row)))]
+    return pad_sequence(choices, batch_first=True, padding_value=IGNORE).view(len(rows), most, -1)
 
 
 def check_packing_is_possible(max_length: int | None) -> None:

@@ -40,8 +40,8 @@ class DataCollatorForBlankInfilling:
     Rows are documents as the tokenizer makes them, `{"input_ids": [CLS] ... eos}`; several documents may stand in one row,
     each with its [CLS] and eos. Of other columns only two are read: `labels`, a copy of `input_ids` with -100 for tokens that
     are never to be predicted (prompts), and `attention_mask`, to leave padding out. Rows that [`blank`] made are only padded
-    or packed. No sample is dropped: each gets at least one blank. [CLS], eos and the last token are never blanked, but for
-    document-level pieces that run to the end and whole last sentences. Every piece ends with eop, except a document-level
+    or packed. No sample is dropped: each gets at least one blank. [CLS], eos and the last token are never blanked, except
+    by document-level pieces that run to the end and by whole last sentences. Every piece ends with eop, except a document-level
     piece that runs to the end of the sample, which ends with what the sample ends with.
 
     The blanks of a row depend on `seed`, the epoch and its tokens: they are the same for any number of workers, any batch
@@ -96,14 +96,14 @@ class DataCollatorForBlankInfilling:
             A `GLMTokenizer`. Its `padding_side` is the side of the padding. Without [sMASK] or [gMASK], [MASK] stands for it.
         mixture (`Mapping[str, float]`, *optional*, defaults to `{"token": 1.0}`):
             Shares of the samples that get `"token"`-, `"sentence"`- and `"document"`-level blanks; they add up to 1.
-        mask_ratio (`float`, *optional*, defaults to 0.15): share of a sample that token- and sentence-level blanks cover.
+        mask_ratio (`float`, *optional*, defaults to 0.15): the least share of a sample that token- and sentence-level blanks cover.
         mean_span_length (`float`, *optional*, defaults to 3.0): mean of the Poisson distribution of the span lengths.
-        max_span_length (`int`, *optional*, defaults to 39): the longest token-level span.
+        max_span_length (`int`, *optional*, defaults to 39): the longest token-level span; the distribution ends with it.
         document_span (`tuple[float, float]`, *optional*, defaults to `(0.5, 1.0)`):
-            Least and greatest share of a sample that a document-level blank covers.
+            Least and greatest share of a sample that a document-level blank covers; its length is uniform between them.
         shuffle_blanks (`bool`, *optional*, defaults to `True`): whether the pieces come in random order.
         original_placement (`bool`, *optional*, defaults to `False`):
-            Place token-level spans by the law of the original code in place of uniformly.
+            Place token-level spans by the law of the original code, not uniformly (see [`place_spans_as_original`]).
         packing (`bool`, *optional*, defaults to `False`):
             Put several documents into one row, told apart by `document_ids`. The batch then has fewer rows than it was given.
         max_length (`int`, *optional*):

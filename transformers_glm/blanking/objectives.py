@@ -20,19 +20,10 @@ LEVELS = ("token", "sentence", "document")
 @dataclass(frozen=True)
 class ObjectiveSettings:
     """
-    What the spans are drawn by.
+    What the spans are drawn by; [`DataCollatorForBlankInfilling`] describes each.
 
-    Args:
-        mixture (`Mapping[str, float]`, defaults to `{"token": 1.0}`):
-            Shares of the samples that get `"token"`-, `"sentence"`- and `"document"`-level blanks; they add up to 1.
-        mask_ratio (`float`, defaults to 0.15): share of a sample that token- and sentence-level spans cover at least.
-        mean_span_length (`float`, defaults to 3.0): mean of the Poisson distribution of the token-level span lengths.
-        max_span_length (`int`, defaults to 39): longest token-level span; the distribution is cut to 1..this.
-        document_span (`tuple[float, float]`, defaults to `(0.5, 1.0)`):
-            Least and greatest share of a sample that a document-level blank covers; its length is uniform between them.
-        shuffle_blanks (`bool`, defaults to `True`): whether the pieces come in random order or as in the text.
-        original_placement (`bool`, defaults to `False`):
-            Place token-level spans as the original code did, which is not uniform (see [`place_spans_as_original`]).
+    Raises:
+        `ValueError`: a share, a length or a level that cannot be.
     """
 
     mixture: Mapping[str, float] = field(default_factory=lambda: {"token": 1.0})

@@ -15,6 +15,7 @@ from modeling_glm import GLMModel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 
 Batch = Mapping[str, torch.Tensor]
@@ -81,18 +82,15 @@ def draw_attention_mask(
 
     axes = _new_axes() if axes is None else axes
     seen, of_part = visible(batch, row), parts(batch, row)
-    image = np.ones((*seen.shape, 3))
-    for line, part in enumerate(of_part):
-        image[line, seen[line]] = to_rgb(color_of(part))
-    axes.imshow(image, interpolation="nearest")
-    length = len(of_part)
-    axes.set_xticks(np.arange(length + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(length + 1) - 0.5, minor=True)
-    if length <= _LABELLED:
+    colors = np.array([to_rgb(color_of(part)) for part in of_part])
+    axes.imshow(np.where(seen[..., None], colors[:, None], 1.0), interpolation="nearest")
+    for edge in (axes.xaxis, axes.yaxis):
+        edge.set_ticks(np.arange(len(of_part) + 1) - 0.5, minor=True)
+    if len(of_part) <= _LABELLED:
         axes.grid(which="minor", color="#dddddd", linewidth=0.4)
     axes.tick_params(which="minor", length=0)
-    _spell(axes.set_xticks, axes.get_xticklabels, batch, tokenizer, row, rotation=90)
-    _spell(axes.set_yticks, axes.get_yticklabels, batch, tokenizer, row)
+    _spell(axes.xaxis, batch, tokenizer, row, rotation=90)
+    _spell(axes.yaxis, batch, tokenizer, row)
     axes.set_title("A token (line) sees the filled tokens (columns)")
     return axes
 
@@ -103,29 +101,19 @@ def draw_positions(
     """
     Draw both positions of each token: filled dots for the place in the corrupted text, rings for the place in the piece.
 
-    Args:
-        batch (`Mapping[str, torch.Tensor]`): as [`DataCollatorForBlankInfilling`] makes it.
-        tokenizer (`PreTrainedTokenizerBase`): spells the tokens along the edge.
-        row (`int`, defaults to 0): the row to draw.
-        axes (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
-
-    Returns:
-        `matplotlib.axes.Axes`: the axes, with `.figure.savefig(path)`.
+    Takes and returns what [`draw_attention_mask`] does.
     """
     axes = _new_axes() if axes is None else axes
     of_part = parts(batch, row)
     tokens = [i for i, part in enumerate(of_part) if part != PADDING]
     colors = [color_of(of_part[i]) for i in tokens]
-    position_ids, block_position_ids = (batch[name][row].numpy() for name in ("position_ids", "block_position_ids"))
-    axes.scatter(tokens, position_ids[tokens], c=colors, s=18, label="position_ids")
-    axes.scatter(
-        tokens, block_position_ids[tokens], edgecolors=colors, facecolors="none", s=18, label="block_position_ids"
-    )
+    for name, filling in (("position_ids", colors), ("block_position_ids", "none")):
+        axes.scatter(tokens, batch[name][row].numpy()[tokens], edgecolors=colors, facecolors=filling, s=18, label=name)
     axes.set_axisbelow(True)
     axes.set_xlim(-1, len(of_part))
     axes.grid(axis="y", color="#dddddd", linewidth=0.4)
     axes.legend(loc="upper left")
-    _spell(axes.set_xticks, axes.get_xticklabels, batch, tokenizer, row, rotation=90)
+    _spell(axes.xaxis, batch, tokenizer, row, rotation=90)
     axes.set_title("Part A counts on, a piece stands on its blank")
     return axes
 
@@ -161,7 +149,7 @@ def _new_axes() -> "Axes":
     return Figure(figsize=(8, 8), layout="constrained").subplots()
 
 
-def _spell(set_ticks, get_labels, batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int, **style) -> None:
+def _spell(edge: "Axis", batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int, **style) -> None:
     """Spell the tokens along an edge, each in the colour of its part, if there is room."""
     from matplotlib.font_manager import get_font_names
 
@@ -169,6 +157,7 @@ def _spell(set_ticks, get_labels, batch: Batch, tokenizer: PreTrainedTokenizerBa
     if len(ids) > _LABELLED:
         return
     fonts = [font for font in _FONTS if font in get_font_names()]
-    set_ticks(range(len(ids)), [spell(token_id, tokenizer) for token_id in ids], fontsize=7, family=fonts, **style)
-    for label, part in zip(get_labels(), of_part, strict=True):
+    words = [spell(token_id, tokenizer) for token_id in ids]
+    edge.set_ticks(range(len(ids)), words, fontsize=7, family=fonts, **style)
+    for label, part in zip(edge.get_ticklabels(), of_part, strict=True):
         label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))

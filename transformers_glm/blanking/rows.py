@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows that a dataset hands to the collator, read as integers or refused with the reason."""
 
+import reprlib
 import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -96,15 +97,10 @@ def _read_integers(row: Mapping[str, Any], column: str, name: str, length: int |
         array = np.array(None)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(
-            f"{column} of {name} is {_excerpt(values)}, not a list of integers. Rows to be collated hold the ids of one text."
+            f"{column} of {name} is {reprlib.repr(values)}, not a list of integers. Rows to be collated hold the ids of one text."
         )
     if length is not None and len(array) != length:
         raise ValueError(
             f"{column} of {name} has {len(array)} numbers and input_ids {length}. They go together token by token."
         )
     return array.astype(np.int64, copy=False)
-
-
-def _excerpt(values: Any) -> str:
-    text = repr(values)
-    return text if len(text) <= 60 else text[:60] + "..."

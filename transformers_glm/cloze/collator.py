@@ -11,6 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE, Blank, lay_out
 
+from ..blanking.batching import pad, stack
+
 
 @dataclass
 class DataCollatorForCloze:
@@ -35,16 +37,12 @@ class DataCollatorForCloze:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The batch: tensors (B, T), `choice_ids` and `choice_indices` (B, C, L), `labels` (B,)."""
         laid_out = [self._lay_out(row) for row in rows]
-        fill = {"input_ids": self.tokenizer.pad_token_id}
-        names = [name for name in laid_out[0] if not name.startswith("choice")]
-        batch = {name: self._pad([row[name] for row in laid_out], fill.get(name, 0)) for name in names}
-        length = batch["input_ids"].shape[1]
-        for name in ("choice_ids", "choice_indices"):
-            batch[name] = _fill([row[name] for row in laid_out])
-        if self.tokenizer.padding_side == "left":
-            moved = torch.tensor([length - len(row["input_ids"]) for row in laid_out])[:, None, None]
-            indices = batch["choice_indices"]
-            batch["choice_indices"] = torch.where(indices == IGNORE, IGNORE, indices + moved)
+        choices = {name: stack([row.pop(name) for row in laid_out]) for name in ("choice_ids", "choice_indices")}
+        side = self.tokenizer.padding_side
+        batch = {**pad(laid_out, pad_token_id=self.tokenizer.pad_token_id, side=side), **choices}
+        if side == "left":
+            padding = (batch["attention_mask"] == 0).sum(-1)[:, None, None]
+            batch["choice_indices"] += padding * (batch["choice_indices"] != IGNORE)
         if self.length_normalization:
             batch["length_normalization"] = True
         return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
@@ -85,7 +83,6 @@ class DataCollatorForCloze:
             start, end = end, end + sum(map(len, of_choice))
             indices.append([*range(start, end)])
             ids.append(labels[start:end])
-        row["attention_mask"] = [1] * len(row["input_ids"])
         return {**row, "choice_ids": ids, "choice_indices": indices}
 
     def _pieces(self, spans: list[list[int]]) -> list[list[int]]:
@@ -93,21 +90,3 @@ class DataCollatorForCloze:
         end = self.tokenizer.eop_token_id if self.with_eop else IGNORE
         *earlier, last = spans
         return [*([*span, end] for span in earlier), [*last, end] if self.with_eop else last]
-
-    def _pad(self, rows: list[list[int]], fill: int) -> torch.Tensor:
-        length = max(map(len, rows))
-        if self.tokenizer.padding_side == "left":
-            return torch.tensor([[fill] * (length - len(row)) + row for row in rows])
-        return torch.tensor([row + [fill] * (length - len(row)) for row in rows])
-
-
-def _fill(rows: list[list[list[int]]]) -> torch.Tensor:
-    """Nested lists as one tensor (B, C, L), filled up with -100."""
-    most, longest = max(map(len, rows)), max(len(choice) for row in rows for choice in row)
-    nothing = [IGNORE] * longest
-    return torch.tensor(
-        [
-            [choice + nothing[len(choice) :] for choice in row] + [nothing for _ in range(most - len(row))]
-            for row in rows
-        ]
-    )

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run on a ClozeTask leaves: its metrics, its predictions, a line in the results table."""
+"""The metrics of a run on a ClozeTask, and its predictions."""
 
-import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from ..files import write_whole
 from ..metrics import metric
 from .questions import label_key
 from .rows import ROW_NUMBER
@@ -89,26 +85,3 @@ def prediction_lines(
         label = row.get(task.label_field)
         lines.append({**line, "prediction": prediction, "label": None if label is None else label_key(label)})
     return lines
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file under another name first, then move it."""
-    with write_whole(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
-
-
-def write_results(output_dir: Path, metrics: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write predictions.jsonl and metrics.json in `output_dir`, and a line of metrics in ../results.jsonl."""
-    write_atomically(output_dir / "predictions.jsonl", "".join(_json(line) + "\n" for line in lines))
-    write_atomically(output_dir / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    line = (_json({"output_dir": output_dir.name, **metrics}) + "\n").encode()
-    # one write to a file opened for appending: lines of runs side by side do not mix
-    table = os.open(output_dir.parent / "results.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(table, line)
-    finally:
-        os.close(table)
-
-
-def _json(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False)

@@ -7,9 +7,10 @@ from transformers import set_seed
 
 from ..runs.checkpoints import check_same_run, save, train_from_checkpoint
 from ..runs.models import load_or_train_tokenizer
+from ..runs.results import write_results
 from .arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
 from .data import TaskData, load_data
-from .evaluation import check_metrics, evaluate_predictions, majority_accuracy, prediction_lines, write_results
+from .evaluation import check_metrics, evaluate_predictions, majority_accuracy, prediction_lines
 from .heads import ClassifierRun, ClozeRun
 from .labels import known_labels
 from .task import ClozeTask

@@ -11,16 +11,16 @@ from transformers.activations import ACT2FN
 
 from configuration_glm import GLMConfig
 
-from ..hub.model_card import PAPER, card, card_data, sizes, usage
+from ..hub.model_card import PAPER, About, make_card, sizes, usage
 from .formats import TRAINING, Checkpoint
-from .names import HEADS, RELEASED, RELEASED_HEAD_SIZE
+from .names import HEADS, RELEASED_HEAD_SIZE, released_name
 from .old_configs import KEPT_FIELDS
 
 
 def make_config(
     checkpoint: Checkpoint, *, hidden_act: str | None = None, num_attention_heads: int | None = None
 ) -> GLMConfig:
-    """The configuration of a converted checkpoint, but for the special tokens; see `convert`."""
+    """The configuration of a converted checkpoint, except for its special tokens; see `convert`."""
     fields = {name: checkpoint.settings[name] for name in KEPT_FIELDS if name in checkpoint.settings}
     if checkpoint.form == TRAINING:
         fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
@@ -42,7 +42,7 @@ def make_config(
 def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
     """Heads leave no trace in the tensors."""
     told = settings.get("num_attention_heads")
-    if told is None and (settings["vocab_size"], settings["num_layers"], settings["hidden_size"]) in RELEASED:
+    if told is None and released_name(settings):
         told = settings["hidden_size"] // RELEASED_HEAD_SIZE
     if given is None and told is None:
         raise ValueError(
@@ -76,16 +76,15 @@ ACTIVATIONS = {
 }
 
 
-def model_card(name: str, checkpoint: Checkpoint, config: GLMConfig) -> str:
+def card_of_converted(name: str, checkpoint: Checkpoint, config: GLMConfig) -> str:
     """The README.md of a converted checkpoint."""
     [architecture] = config.architectures
-    return str(
-        card(
-            card_data(architecture),
-            name,
-            f"A {PAPER}, converted from {checkpoint.form}. {sizes(config)}",
-            usage(name, architecture),
-            ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
-            "The licence and the training data are those of the original model.",
-        )
+    card = make_card(
+        About(name),
+        architecture,
+        f"A {PAPER}, converted from {checkpoint.form}. {sizes(config)}",
+        usage(name, architecture),
+        ACTIVATIONS.get(config.hidden_act, f"The activation is `{config.hidden_act}`."),
+        untold="The licence and the training data are those of the original model.",
     )
+    return str(card)

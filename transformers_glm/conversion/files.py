@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +74,7 @@ class MappedFile:
 
     Args:
         path (`Path`): the file.
-        load (`Callable[[], Mapping[str, torch.Tensor]]`): maps the file into memory.
+        load (`Callable`): maps the file into memory, and gives a function from a name to its tensor.
         described (`Mapping[str, tuple]`): shape and type of each tensor.
         release_after (`float`, *optional*): bytes; infinite for a file that `load` reads whole.
     """
@@ -91,7 +92,7 @@ class MappedFile:
             self._mapped, self._read = None, 0
             self._mapped = self._load()
         self._read += self.tensors[name].nbytes
-        return self._mapped[name]
+        return self._mapped(name)
 
 
 def open_safetensors(path: Path) -> dict[str, Stored]:
@@ -107,15 +108,7 @@ def open_safetensors(path: Path) -> dict[str, Stored]:
         if dtype not in SAFETENSORS_DTYPES:
             raise ValueError(f"{path}: {name} is {dtype}. Only floating point weights can be converted.")
     described = {name: (shape, SAFETENSORS_DTYPES[dtype]) for name, (shape, dtype) in described.items()}
-    return MappedFile(path, partial(_OpenSafetensors, path), described).tensors
-
-
-class _OpenSafetensors:
-    def __init__(self, path: Path):
-        self._file = safe_open(path, "pt")
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        return self._file.get_tensor(name)
+    return MappedFile(path, lambda: safe_open(path, "pt").get_tensor, described).tensors
 
 
 def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored], dict[str, Any]]:
@@ -144,14 +137,14 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             what = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             raise ValueError(f"{path}: {name} is {what}. Only floating point weights can be converted.")
-    rest = {} if module is None else {key: value for key, value in content.items() if key != module}
     described = {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
+    rest = {} if module is None else {key: value for key, value in content.items() if key != module}
     if not is_zip:  # the form before PyTorch 1.6 cannot be mapped
-        return MappedFile(path, lambda: state, described, math.inf).tensors, rest
+        return MappedFile(path, lambda: state.__getitem__, described, math.inf).tensors, rest
 
     def load():
         loaded = _load(path, mmap=True)
-        return loaded if module is None else loaded[module]
+        return (loaded if module is None else loaded[module]).__getitem__
 
     return MappedFile(path, load, described).tensors, rest
 
@@ -196,13 +189,6 @@ def _load(path: Path, mmap: bool) -> Any:
         raise ValueError(f"{path} is truncated, damaged or no checkpoint ({first_line}).") from error
 
 
-def check_finite(tensor: torch.Tensor, place: str) -> None:
-    """Refuse a tensor with NaN or infinite values."""
-    for part in tensor.reshape(-1).split(2**22):
-        if not bool(part.isfinite().all()):
-            raise ValueError(f"{place} holds NaN or infinite values: the file is damaged or the training diverged.")
-
-
 def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     """
     Write a .safetensors file, each tensor read when its turn comes: `safetensors.torch.save_file` wants all of them at once.
@@ -210,24 +196,26 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     Args:
         path (`Path`): the file to write.
         tensors (`Mapping[str, Stored]`): the tensors by name.
+
+    Raises:
+        `ValueError`: a tensor that holds NaN or infinite values.
     """
-    # wide types first, so that all are aligned; then by name, so that the order of the source leaves no trace
+    # wide types first, so that each is aligned; then by name, so that the order of the source leaves no trace
     names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     kinds = {dtype: kind for kind, dtype in SAFETENSORS_DTYPES.items()}
+    offsets = pairwise(accumulate((tensors[name].nbytes for name in names), initial=0))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name in names:
-        begin, end = end, end + tensors[name].nbytes
-        header[name] = {
-            "dtype": kinds[tensors[name].dtype],
-            "shape": list(tensors[name].shape),
-            "data_offsets": [begin, end],
-        }
+    for name, begin_and_end in zip(names, offsets, strict=True):
+        stored = tensors[name]
+        header[name] = {"dtype": kinds[stored.dtype], "shape": stored.shape, "data_offsets": begin_and_end}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            tensor = tensors[name].read()
-            check_finite(tensor, tensors[name].place)
-            file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            tensor = tensors[name].read().contiguous().reshape(-1)
+            if not all(bool(part.isfinite().all()) for part in tensor.split(2**22)):
+                raise ValueError(
+                    f"{tensors[name].place} holds NaN or infinite values: the file is damaged or the training diverged."
+                )
+            file.write(tensor.view(torch.uint8).numpy().data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which form a folder has: a snapshot from the Hub, the original training format, or ours. All are read the same way after."""
+"""Which form a folder has: a snapshot of the Hub, the original training format, or ours. From here on all are read the same way."""
 
 import json
 from pathlib import Path
@@ -100,20 +100,13 @@ def _read_hub_weights(folder: Path) -> dict[str, Stored]:
         if Path(shard).name != shard:
             raise ValueError(f"{found[0]} names {shard!r}, which is outside its folder.")
         opened = _open_weights(folder / shard)
-        listed = {name for name, file in weight_map.items() if file == shard}
-        if set(opened) != listed:
-            name = sorted(set(opened) ^ listed)[0]
+        different = sorted(set(opened) ^ {name for name, file in weight_map.items() if file == shard})
+        if different:
             raise ValueError(
-                f"{folder / shard} and {found[0].name} disagree about {name}: only one of them has it in this shard. A file "
-                "is of another checkpoint: download them again."
+                f"{folder / shard} and {found[0].name} disagree about {different[0]}: only one of them has it in this shard. A "
+                "file is of another checkpoint: download them again."
             )
         tensors.update(opened)
-    total = index.get("metadata", {}).get("total_size")
-    if total is not None and total != sum(stored.nbytes for stored in tensors.values()):
-        raise ValueError(
-            f"{found[0]} says {total} bytes, the shards hold {sum(stored.nbytes for stored in tensors.values())}. A file is "
-            "of another checkpoint: download them again."
-        )
     return by_base_name(tensors)
 
 

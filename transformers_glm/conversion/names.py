@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from configuration_glm import GLMConfig
 
@@ -30,59 +30,49 @@ class Entry(NamedTuple):
     target: str
 
 
-def _layer(name: str, shape: str, shared: str) -> tuple[str, Entry]:
-    name = f"transformer.layers.{{}}.{name}"
-    return name, Entry(shape, shared, f"glm.{name}")
+def _module(name: str, target: str, shape: str, shared: str, bias_shared: str) -> dict[str, Entry]:
+    """The entries of a weight and of its bias, which has the weight's first size."""
+    return {
+        f"{name}.weight": Entry(shape, shared, f"{target}.weight"),
+        f"{name}.bias": Entry(shape.split()[0], bias_shared, f"{target}.bias"),
+    }
 
 
-TABLE = dict(
-    [
-        ("word_embeddings.weight", Entry("V H", ROWS, "glm.word_embeddings.weight")),
-        (
-            "transformer.position_embeddings.weight",
-            Entry("P H", WHOLE, "glm.transformer.position_embeddings.weight"),
-        ),
-        (BLOCK_POSITIONS, Entry("P H", WHOLE, "glm.transformer.block_position_embeddings.weight")),
-        _layer("input_layernorm.weight", "H", WHOLE),
-        _layer("input_layernorm.bias", "H", WHOLE),
-        _layer("attention.query_key_value.weight", "3H H", THIRDS),
-        _layer("attention.query_key_value.bias", "3H", THIRDS),
-        _layer("attention.dense.weight", "H H", COLUMNS),
-        _layer("attention.dense.bias", "H", WHOLE),
-        _layer("post_attention_layernorm.weight", "H", WHOLE),
-        _layer("post_attention_layernorm.bias", "H", WHOLE),
-        _layer("mlp.dense_h_to_4h.weight", "4H H", ROWS),
-        _layer("mlp.dense_h_to_4h.bias", "4H", ROWS),
-        _layer("mlp.dense_4h_to_h.weight", "H 4H", COLUMNS),
-        _layer("mlp.dense_4h_to_h.bias", "H", WHOLE),
-        ("transformer.final_layernorm.weight", Entry("H", WHOLE, "glm.transformer.final_layernorm.weight")),
-        ("transformer.final_layernorm.bias", Entry("H", WHOLE, "glm.transformer.final_layernorm.bias")),
-    ]
-)
+TABLE = {
+    name: Entry(shape, shared, f"glm.{name}")
+    for name, shape, shared in (
+        ("word_embeddings.weight", "V H", ROWS),
+        ("transformer.position_embeddings.weight", "P H", WHOLE),
+        (BLOCK_POSITIONS, "P H", WHOLE),
+    )
+}
+for _name, *_rest in (
+    ("layers.{}.input_layernorm", "H", WHOLE, WHOLE),
+    ("layers.{}.attention.query_key_value", "3H H", THIRDS, THIRDS),
+    ("layers.{}.attention.dense", "H H", COLUMNS, WHOLE),
+    ("layers.{}.post_attention_layernorm", "H", WHOLE, WHOLE),
+    ("layers.{}.mlp.dense_h_to_4h", "4H H", ROWS, ROWS),
+    ("layers.{}.mlp.dense_4h_to_h", "H 4H", COLUMNS, WHOLE),
+    ("final_layernorm", "H", WHOLE, WHOLE),
+):
+    TABLE |= _module(f"transformer.{_name}", f"glm.transformer.{_name}", *_rest)
 # heads of sequence classification: the old Hub code's names, the original's, and ours
 HEADS = [
-    {
-        "dense.weight": Entry("H H", WHOLE, "classifier.dense.weight"),
-        "dense.bias": Entry("H", WHOLE, "classifier.dense.bias"),
-        "out_proj.weight": Entry("C H", WHOLE, "classifier.out_proj.weight"),
-        "out_proj.bias": Entry("C", WHOLE, "classifier.out_proj.bias"),
-    },
-    {
-        "pool_layer.weight": Entry("H H", WHOLE, "classifier.dense.weight"),
-        "pool_layer.bias": Entry("H", WHOLE, "classifier.dense.bias"),
-        "multichoice_head.weight": Entry("C H", WHOLE, "classifier.out_proj.weight"),
-        "multichoice_head.bias": Entry("C", WHOLE, "classifier.out_proj.bias"),
-    },
+    _module(dense, "classifier.dense", "H H", WHOLE, WHOLE) | _module(out, "classifier.out_proj", "C H", WHOLE, WHOLE)
+    for dense, out in (
+        ("dense", "out_proj"),
+        ("pool_layer", "multichoice_head"),
+        ("classifier.dense", "classifier.out_proj"),
+    )
 ]
-HEADS.append({entry.target: entry for entry in HEADS[0].values()})
+RELATIVE = "relative positions (--transformer-xl), which no released model has"
 # known, and refused with their reason
 REFUSED = {
     "prompt_spell": "a P-tuning prompt, which needs the prompt's code: convert the model without it and train one with PEFT",
-    "relative": "relative positions (--transformer-xl), which no released model has",
-    "r_w_bias": "as relative",
-    "r_r_bias": "as relative",
+    "relative": RELATIVE,
+    "r_w_bias": RELATIVE,
+    "r_r_bias": RELATIVE,
 }
-PREFIXES = ("glm.", "model.")  # of the old Hub code's heads, of the original's classifier
 
 # vocabulary, layers, width of the released models; their heads are 64 wide
 RELEASED = {
@@ -99,21 +89,18 @@ RELEASED = {
 RELEASED_HEAD_SIZE = 64
 
 
-def base_name(name: str) -> str:
-    """A tensor's name in the base model: without the prefix that a model with a head puts before it."""
-    for prefix in PREFIXES:
-        if name.startswith(prefix):
-            return name[len(prefix) :]
-    return name
+def released_name(settings: Mapping[str, Any]) -> str | None:
+    """The released model that has these sizes, if there is one."""
+    return RELEASED.get((settings["vocab_size"], settings["num_layers"], settings["hidden_size"]))
 
 
 def by_base_name(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Tensors by their names in the base model; `ValueError` where two are the same."""
+    """Tensors without the prefix that the old Hub code's heads or the original's classifier put before their names."""
     renamed: dict[str, Stored] = {}
     for name, stored in tensors.items():
-        if base_name(name) in renamed:
-            raise ValueError(f"{stored.place} and {renamed[base_name(name)].place} are the same tensor of the model.")
-        renamed[base_name(name)] = stored
+        first = renamed.setdefault(re.sub(r"^(glm|model)\.", "", name), stored)
+        if first is not stored:
+            raise ValueError(f"{stored.place} and {first.place} are the same tensor of the model.")
     return renamed
 
 
@@ -133,8 +120,7 @@ def entry_of(name: str, place: str) -> Entry:
 
 def target_name(name: str, place: str) -> str:
     """What a tensor of an old checkpoint is called here."""
-    number = re.search(r"layers\.(\d+)\.", name)
-    return entry_of(name, place).target.format(number[1] if number else "")
+    return entry_of(name, place).target.format(*re.findall(r"layers\.(\d+)\.", name))
 
 
 def shape_of(name: str, config: GLMConfig) -> tuple[int, ...]:
@@ -160,8 +146,8 @@ def expected_names(config: GLMConfig, present: Mapping[str, Stored]) -> list[str
         if config.block_position_encoding or name != BLOCK_POSITIONS
     ]
     for head in HEADS:
-        if any(name in present for name in head):
-            names += list(head)
+        if not present.keys().isdisjoint(head):
+            names += head
     return names
 
 

@@ -33,11 +33,7 @@ OLD_TOKENIZERS = {
 }
 # the special tokens that the old configurations do not tell, by the id of sop in the old tokenizer's added_tokens.json
 TOKENS_BY_SOP = {
-    30522: {
-        "mask_token_ids": [103],
-        "pad_token_id": 0,
-        "eos_token_id": [30523, 102],
-    },  # BERT
+    30522: {"mask_token_ids": [103], "pad_token_id": 0, "eos_token_id": [30523, 102]},  # BERT
     50257: {"mask_token_ids": [50260, 50264, 50263], "pad_token_id": 50256, "eos_token_id": [50258, 50256]},  # GPT-2
     # RoBERTa; the weights were trained with 50264, the old tokenizer has 50267
     50265: {"mask_token_ids": [50264, 50267], "pad_token_id": 2, "eos_token_id": [50266, 2]},

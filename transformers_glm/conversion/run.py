@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from huggingface_hub import split_torch_state_dict_into_shards
+from huggingface_hub import split_state_dict_into_shards_factory
 from transformers.utils import logging
 
 from configuration_glm import GLMConfig
 from tokenization_glm import GLMTokenizer
 
 from ..files import check_free, write_whole, written_whole
-from .config import make_config, make_generation_config, model_card
+from .config import card_of_converted, make_config, make_generation_config
 from .files import Stored, write_safetensors
 from .formats import OURS, TRAINING, Checkpoint, open_checkpoint
-from .names import HEADS, RELEASED, check_complete, target_name
+from .names import HEADS, check_complete, released_name, target_name
 
 
 logger = logging.get_logger(__name__)
@@ -40,7 +40,7 @@ def convert(
 
     Args:
         source (`str` or `Path`): the checkpoint's folder: a snapshot of the Hub, or the original training format.
-        out (`str` or `Path`): the folder to write; new or empty. It appears when all of it is written.
+        out (`str` or `Path`): the folder to write; new or empty. It appears only once it is complete.
         tokenizer (`str` or `Path`, *optional*):
             Folder with the vocabulary, by default `source`: vocab.json and merges.txt, vocab.txt, cog-pretrain.model, or
             tokenizer.json.
@@ -69,7 +69,9 @@ def convert(
     config = make_config(checkpoint, hidden_act=hidden_act, num_attention_heads=num_attention_heads)
     check_complete(checkpoint.tensors, config, str(checkpoint.folder))
     loaded = _load_tokenizer(tokenizer, [source, checkpoint.folder], config, checkpoint.form)
-    if copy_eop_to_gmask or (copy_eop_to_gmask is None and _shared_gmask(checkpoint)):
+    if copy_eop_to_gmask is None and checkpoint.form == TRAINING:
+        copy_eop_to_gmask = released_name(checkpoint.settings) == SHARED_GMASK_MODEL
+    if copy_eop_to_gmask:
         _copy_row(checkpoint.tensors, loaded)
     tensors = {target_name(name, stored.place): stored for name, stored in checkpoint.tensors.items()}
     with written_whole(out) as folder:
@@ -78,7 +80,7 @@ def convert(
         if loaded is not None:
             loaded.save_pretrained(folder)
             make_generation_config(config).save_pretrained(folder)
-        (folder / "README.md").write_text(model_card(out.name, checkpoint, config), encoding="utf-8")
+        (folder / "README.md").write_text(card_of_converted(out.name, checkpoint, config), encoding="utf-8")
     return checkpoint._replace(settings=config.to_dict())
 
 
@@ -110,12 +112,6 @@ def _load_tokenizer(given, folders: Sequence[str | Path], config: GLMConfig, for
     return tokenizer
 
 
-def _shared_gmask(checkpoint: Checkpoint) -> bool:
-    settings = checkpoint.settings
-    shape = (settings["vocab_size"], settings["num_layers"], settings["hidden_size"])
-    return checkpoint.form == TRAINING and RELEASED.get(shape) == SHARED_GMASK_MODEL
-
-
 def _copy_row(tensors: dict[str, Stored], tokenizer: GLMTokenizer | None) -> None:
     """
     Give `[gMASK]` the embedding of eop.
@@ -140,10 +136,12 @@ def _copy_row(tensors: dict[str, Stored], tokenizer: GLMTokenizer | None) -> Non
 
 def write_weights(folder: Path, tensors: Mapping[str, Stored], max_shard_size: str) -> None:
     """Write tensors as `save_pretrained` does: model.safetensors, or shards and their index."""
-    outlines = {
-        name: torch.empty(stored.shape, dtype=stored.dtype, device="meta") for name, stored in sorted(tensors.items())
-    }
-    split = split_torch_state_dict_into_shards(outlines, max_shard_size=max_shard_size)
+    split = split_state_dict_into_shards_factory(
+        dict(sorted(tensors.items())),
+        get_storage_size=lambda stored: stored.nbytes,
+        filename_pattern="model{suffix}.safetensors",
+        max_shard_size=max_shard_size,
+    )
     for file, names in split.filename_to_tensors.items():
         write_safetensors(folder / file, {name: tensors[name] for name in names})
     if split.is_sharded:

@@ -4,6 +4,8 @@
 from pathlib import Path
 
 import torch
+from torch.func import functional_call
+from torch.nn import TransformerEncoderLayer
 from torch.nn.functional import layer_norm, linear
 from transformers.activations import ACT2FN
 
@@ -16,6 +18,15 @@ from .names import target_name
 
 # how far logits may be off, relative to the largest one: a plain forward in fp32 against the model in its own type
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-5, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+# what the parts of PyTorch's layer are called in a checkpoint
+LAYER = {
+    "norm1.": "input_layernorm",
+    "self_attn.in_proj_": "attention.query_key_value",
+    "self_attn.out_proj.": "attention.dense",
+    "norm2.": "post_attention_layernorm",
+    "linear1.": "mlp.dense_h_to_4h",
+    "linear2.": "mlp.dense_4h_to_h",
+}
 PART_A, PIECE = 8, 4  # tokens of the text that is computed; its blank is at position 3
 
 
@@ -60,7 +71,7 @@ def verify(checkpoint: Checkpoint, out: str | Path) -> str:
 
 def plain_logits(checkpoint: Checkpoint, config: GLMConfig, ids, positions, blocks) -> torch.Tensor:
     """
-    The logits (T, V) of one row from the source's tensors, in fp32, as the paper has them and without the model's code; one
+    The logits (T, V) of one row from the source's tensors, in fp32, by PyTorch's own layer and without the model's code; one
     layer is in memory at a time. See the paper, section 2.
 
     Args:
@@ -76,35 +87,20 @@ def plain_logits(checkpoint: Checkpoint, config: GLMConfig, ids, positions, bloc
     if config.block_position_encoding:
         hidden = hidden + get("transformer.block_position_embeddings.weight", blocks)
     place = torch.arange(len(ids))
-    seen = (place[None] <= place[:, None]) | (blocks == 0)[None]
+    hidden_from = (place[None] > place[:, None]) & (blocks > 0)[None]
+    with torch.device("meta"):  # without dropout it may stay in training mode, for which PyTorch has one path only
+        sizes = (config.hidden_size, config.num_attention_heads, 4 * config.hidden_size)
+        layer = TransformerEncoderLayer(
+            *sizes, 0.0, ACT2FN[config.hidden_act], config.layernorm_epsilon, batch_first=True, norm_first=True
+        )
     for number in range(config.num_layers):
-        layer = {name: get(f"transformer.layers.{number}.{name}") for name in _names_of_a_layer(checkpoint)}
-        hidden = _plain_layer(hidden, layer, seen, config)
+        weights = {
+            f"{theirs}{kind}": get(f"transformer.layers.{number}.{ours}.{kind}")
+            for theirs, ours in LAYER.items()
+            for kind in ("weight", "bias")
+        }
+        hidden = functional_call(layer, weights, (hidden[None], hidden_from))[0]
     norm = [get(f"transformer.final_layernorm.{part}") for part in ("weight", "bias")]
     hidden = layer_norm(hidden, hidden.shape[-1:], *norm, config.layernorm_epsilon)
     embeddings = checkpoint.tensors["word_embeddings.weight"].read()
     return torch.cat([linear(hidden, part.float()) for part in embeddings.split(4096)], dim=-1)
-
-
-def _names_of_a_layer(checkpoint: Checkpoint) -> list[str]:
-    first = "transformer.layers.0."
-    return [name.removeprefix(first) for name in checkpoint.tensors if name.startswith(first)]
-
-
-def _plain_layer(hidden, layer, seen, config) -> torch.Tensor:
-    def norm(name):
-        weight, bias = layer[f"{name}.weight"], layer[f"{name}.bias"]
-        return layer_norm(hidden, hidden.shape[-1:], weight, bias, config.layernorm_epsilon)
-
-    def project(name, inputs):
-        return linear(inputs, layer[f"{name}.weight"], layer[f"{name}.bias"])
-
-    query, key, value = project("attention.query_key_value", norm("input_layernorm")).chunk(3, dim=-1)
-    size = config.hidden_size // config.num_attention_heads
-    heads = []
-    for q, k, v in zip(query.split(size, -1), key.split(size, -1), value.split(size, -1), strict=True):
-        scores = (q @ k.T / size**0.5).masked_fill(~seen, -torch.inf)
-        heads.append(scores.softmax(-1) @ v)
-    hidden = hidden + project("attention.dense", torch.cat(heads, dim=-1))
-    wide = ACT2FN[config.hidden_act](project("mlp.dense_h_to_4h", norm("post_attention_layernorm")))
-    return hidden + project("mlp.dense_4h_to_h", wide)

@@ -124,7 +124,7 @@ def _sentencepiece(pieces: list[tuple[str, int]], charsmap: bytes, behind: dict[
     backend = Tokenizer(BPE(vocab | behind, merges, unk_token=unknown, fuse_unk=True, ignore_merges=True))
     mapped = []
     if charsmap:
-        # the table alone loses a mark behind a character that it maps; NFKC maps those first, all but the wide tilde
+        # the table alone loses a mark behind a character that it maps; NFKC maps those first, all except the wide tilde
         tilde_aside = [
             normalizers.Replace(STAND_IN, OTHER_CONTROL),
             normalizers.Replace(WIDE_TILDE, STAND_IN),

@@ -11,16 +11,16 @@ from huggingface_hub import ModelCard
 
 from ..files import written_whole
 from .code import add_code
-from .model_card import CLASSIFIER, LM, PAPER, USE_ADAPTER, WITHOUT_PACKAGE, card, card_data
-from .repository import About, check_places, known_metrics, load_tokenizer
+from .model_card import PAPER, USE, WITHOUT_PACKAGE, About, make_card
+from .repository import check_places, left_behind, load_tokenizer
 
 
 SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # the task types of PEFT that GLM's heads are for, with what the Hub calls the head and how it is loaded
 AUTO_CLASSES = {
-    "SEQ_2_SEQ_LM": (LM, "AutoPeftModelForSeq2SeqLM"),
-    "CAUSAL_LM": (LM, "AutoPeftModelForCausalLM"),
-    "SEQ_CLS": (CLASSIFIER, "AutoPeftModelForSequenceClassification"),
+    "SEQ_2_SEQ_LM": ("GLMForConditionalGeneration", "AutoPeftModelForSeq2SeqLM"),
+    "CAUSAL_LM": ("GLMForConditionalGeneration", "AutoPeftModelForCausalLM"),
+    "SEQ_CLS": ("GLMForSequenceClassification", "AutoPeftModelForSequenceClassification"),
 }
 
 
@@ -37,7 +37,7 @@ def make_adapter_repository(
 
     Args:
         source (`str` or `Path`): folder of the adapter.
-        out (`str` or `Path`): folder to write; it appears when all of it is written.
+        out (`str` or `Path`): folder to write; it appears only once it is complete.
         about ([`About`], *optional*): what the model card says. `base_model` replaces the one that the adapter names.
         overwrite (`bool`, *optional*, defaults to `False`): replace a model that stands in `out`.
 
@@ -52,9 +52,8 @@ def make_adapter_repository(
     settings = json.loads((source / SETTINGS).read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = base = about.base_model or settings["base_model_name_or_path"]
     _check(source, settings)
-    has_tokenizer = (source / "tokenizer_config.json").is_file()
-    tokenizer = load_tokenizer(source) if has_tokenizer else None
-    about = about._replace(name=about.name or out.name, base_model=base, metrics=known_metrics(source, about))
+    tokenizer = load_tokenizer(source) if (source / "tokenizer_config.json").is_file() else None
+    about = about._replace(base_model=base).completed(source, out)
     with written_whole(out, overwrite) as folder:
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
@@ -62,8 +61,7 @@ def make_adapter_repository(
             tokenizer.save_pretrained(folder)
             add_code(folder)
         (folder / "README.md").write_text(str(_card(settings, about)), encoding="utf-8")
-        written = {file.name for file in folder.iterdir()}
-    return sorted(file.name for file in source.iterdir() if file.name not in {*written, "metrics.json", "README.md"})
+    return left_behind(source, out)
 
 
 def _check(source: Path, settings: Mapping[str, Any]) -> None:
@@ -84,14 +82,13 @@ def _check(source: Path, settings: Mapping[str, Any]) -> None:
 
 def _card(settings: Mapping[str, Any], about: About) -> ModelCard:
     architecture, auto_class = AUTO_CLASSES[settings["task_type"]]
-    use = USE_ADAPTER.format(auto_class=auto_class, name=about.name, base=about.base_model)
     without = WITHOUT_PACKAGE.format(where="the base model's repository")
-    data_told, metrics = about.paragraphs()
-    return card(
-        card_data(architecture, library_name="peft", **about.metadata()),
-        about.name,
+    imports = f"from peft import {auto_class}\nfrom transformers import AutoTokenizer"
+    use = USE.format(imports=imports, tokenizer=about.base_model, name=about.name, auto_class=auto_class, call="")
+    return make_card(
+        about,
+        architecture,
         f"An adapter ({settings['peft_type']}) of [{about.base_model}](https://huggingface.co/{about.base_model}), a {PAPER}.",
         f"## Use\n\n{use}\n\n{without}",
-        data_told or "## Training data\n\nNot told.",
-        metrics,
+        library_name="peft",
     )

@@ -2,10 +2,9 @@
 """Repositories for the Hub: weights, tokenizer, model card, and the code for those who have not installed this package."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import NamedTuple
+from re import fullmatch
 
 from huggingface_hub import HfApi, ModelCard
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -15,47 +14,11 @@ from configuration_glm import GLMConfig
 from ..agreement import check_agreement
 from ..files import check_free, written_whole
 from .code import AUTO_MODELS, add_code
-from .model_card import PAPER, WITHOUT_PACKAGE, card, card_data, metrics_table, sizes, usage
+from .model_card import PAPER, WITHOUT_PACKAGE, About, make_card, sizes, usage
 
 
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]
 TEMPLATE = "[More Information Needed]"  # what the cards that Transformers and PEFT write are full of
-
-
-class About(NamedTuple):
-    """
-    What the model card says that the files do not.
-
-    Args:
-        name (`str`, *optional*): id of the repository, by default the folder's name.
-        license (`str`, *optional*): a licence as the Hub names it, `"apache-2.0"`.
-        language (`Sequence[str]`): languages as the Hub names them, `["en"]`.
-        datasets (`Sequence[str]`): data sets of the Hub it was trained on.
-        training_data (`str`, *optional*): what it was trained on, in words.
-        base_model (`str`, *optional*): the model it was made from, on the Hub. An adapter needs it.
-        metrics (`Mapping[str, float]`, *optional*): how well it does; by default what metrics.json beside the weights holds.
-    """
-
-    name: str | None = None
-    license: str | None = None
-    language: Sequence[str] = ()
-    datasets: Sequence[str] = ()
-    training_data: str | None = None
-    base_model: str | None = None
-    metrics: Mapping[str, float] | None = None
-
-    def metadata(self) -> dict[str, object]:
-        """The fields that stand in the card's metadata."""
-        return {name: getattr(self, name) for name in ("license", "language", "datasets", "base_model")}
-
-    def paragraphs(self) -> list[str]:
-        """Training data and metrics, as far as they are told."""
-        data = [part for part in (self.training_data, ", ".join(self.datasets)) if part]
-        table = metrics_table(self.metrics or {})
-        return [
-            "\n\n".join(["## Training data", *data]) if data else "",
-            f"## Metrics\n\n{table}" if table else "",
-        ]
 
 
 def make_repository(
@@ -73,7 +36,7 @@ def make_repository(
 
     Args:
         source (`str` or `Path`): folder of a model that `save_pretrained` or `transformers-glm convert` wrote.
-        out (`str` or `Path`): folder to write; it appears when all of it is written.
+        out (`str` or `Path`): folder to write; it appears only once it is complete.
         about ([`About`], *optional*): what the model card says.
         tokenizer (`str` or `Path`, *optional*): folder of the tokenizer, if `source` has none.
         max_shard_size (`str`, *optional*, defaults to `"5GB"`): size of a file of weights.
@@ -90,15 +53,15 @@ def make_repository(
     model, loaded = _load_model(source), load_tokenizer(source if tokenizer is None else Path(tokenizer))
     if model.can_generate():
         check_agreement(loaded, model.config)
-    about = about._replace(name=about.name or out.name, metrics=known_metrics(source, about))
+    about = about.completed(source, out)
     with written_whole(out, overwrite) as folder:
         model.save_pretrained(folder, max_shard_size=max_shard_size)
         loaded.save_pretrained(folder)
         add_code(folder)
         (folder / "README.md").write_text(str(_card(source, model, about)), encoding="utf-8")
-        written = {file.name for file in folder.iterdir()}
-    known = {*written, "metrics.json", "README.md"}
-    return sorted(file.name for file in source.iterdir() if file.name not in known and not _is_weights(file))
+    return [
+        name for name in left_behind(source, out) if not fullmatch(r"(pytorch_)?model.*\.(safetensors|bin|json)", name)
+    ]
 
 
 def push(folder: str | Path, repo_id: str, *, private: bool = False, message: str = "Upload a GLM") -> str:
@@ -174,35 +137,26 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return loaded
 
 
-def _is_weights(file: Path) -> bool:
-    return file.name.startswith(("model", "pytorch_model")) and file.suffix in (".safetensors", ".bin", ".json")
-
-
-def known_metrics(source: Path, about: About) -> Mapping[str, float] | None:
-    """Those that were given, or what metrics.json in `source` holds."""
-    file = source / "metrics.json"
-    if about.metrics is not None or not file.is_file():
-        return about.metrics
-    return json.loads(file.read_text(encoding="utf-8"))
+def left_behind(source: Path, out: Path) -> list[str]:
+    """Names in `source` that the repository `out` has not, except for what its card holds."""
+    return sorted({file.name for file in source.iterdir()} - {file.name for file in out.iterdir()} - {"metrics.json"})
 
 
 def _card(source: Path, model: PreTrainedModel, about: About) -> ModelCard:
     """The card of SOURCE with what it lacks, or a new one."""
     [architecture] = model.config.architectures
     use = f"## Use\n\n{usage(about.name, architecture)}\n\n{WITHOUT_PACKAGE.format(where='this repository')}"
-    data = card_data(architecture, **about.metadata())
-    file = source / "README.md"
+    what = f"A {PAPER}. {model.num_parameters():,} parameters: {sizes(model.config)}"
+    card, file = make_card(about, architecture, what, use), source / "README.md"
     text = file.read_text(encoding="utf-8") if file.is_file() else TEMPLATE
     if TEMPLATE in text:
-        what = f"A {PAPER}. {model.num_parameters():,} parameters: {sizes(model.config)}"
-        data_told, metrics = about.paragraphs()
-        return card(data, about.name, what, use, data_told or "## Training data\n\nNot told.", metrics)
-    # a card that somebody wrote stays, but for the name that loads it
+        return card
+    # a card that somebody wrote stays, except for the name that loads it
     kept = ModelCard(text.replace(f'from_pretrained("{source.name}")', f'from_pretrained("{about.name}")'))
-    for name, value in data.to_dict().items():
-        if about.metadata().get(name) or kept.data.get(name) is None:
+    for name, value in card.data.to_dict().items():
+        if name in about.metadata() or kept.data.get(name) is None:
             kept.data[name] = value
     added = [] if "trust_remote_code" in kept.text else [use]
-    added += [part for part in about.paragraphs() if part and part.split("\n")[0] not in kept.text]
+    added += ["\n\n".join(section) for section in about.sections().items() if section[0] not in kept.text]
     kept.text = "\n\n".join([kept.text.rstrip(), *added]) + "\n"
     return kept

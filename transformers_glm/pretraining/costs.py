@@ -68,7 +68,7 @@ def training_flops(config: GLMConfig, batch: Batch, checkpointing: bool = False)
 
     The 24 h² are two for each weight of a layer's matrices (12 h²), the 4 h t² scores and sums over all `t` tokens of a row
     (the mask saves nothing in sdpa); the backward pass costs twice the forward. With checkpointing the layers run forward
-    once more, but for their last projection, `8 h² t`. Without attention and head this is the rule of thumb 6 N a token.
+    once more, except for their last projection, `8 h² t`. Without attention and head this is the rule of thumb 6 N a token.
     """
     width, tokens = config.hidden_size, batch.tokens
     layer = 24 * width**2 * tokens + 4 * width * tokens**2
@@ -90,7 +90,7 @@ def state_bytes(
     | zero2 | `4 N + 12 N / cards`: the weights whole, of gradients and averages a part |
     | fsdp | `16 N / cards`, and in 2 or 4 bytes a parameter what is gathered: two layers, and all outside the layers |
 
-    But for fsdp, autocast to bfloat16 adds a copy of the layers' matrices, `24 h²` a layer.
+    Except under fsdp, autocast to bfloat16 adds a copy of the layers' matrices, `24 h²` a layer.
     """
     matrices = 12 * config.hidden_size**2
     if sharding == "fsdp" and cards > 1:

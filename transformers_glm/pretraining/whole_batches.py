@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets that end with a whole batch, so that every process has as many: no row is missed, none comes twice an epoch."""
+"""Datasets that end with a whole batch: all processes have equally many, and every row comes once an epoch."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -57,14 +57,14 @@ class EndlessStream(IterableDataset):
     """
     Pass after pass over a stream, each in whole batches and in another order, in one epoch of the Trainer.
 
-    Processes that share a stream (Accelerate gives each its part of every batch) so never wait for one whose part is over,
-    and a resumed run, which skips what it has had, goes on in the pass it was in.
+    So processes that share a stream (Accelerate gives each its part of every batch) never wait for one whose part is over,
+    and a resumed run, which skips the rows that it has had, goes on in the pass it was in.
 
     Args:
-        rows (`datasets.IterableDataset`): the stream, read from its beginning in each pass.
+        rows (`datasets.IterableDataset`): the stream; each pass reads it from its beginning.
         batch (`int`): rows of a batch: those of all processes, and of all passes that are accumulated.
         empty (`Mapping`): the row to fill the last batch of a pass with, an [`empty_row`].
-        begin_pass (`Callable[[int], None]`): told the number of each pass before its first row: a collator's `set_epoch`.
+        begin_pass (`Callable[[int], None]`): called with the number of each pass before its first row: a collator's `set_epoch`.
     """
 
     def __init__(self, rows: datasets.IterableDataset, batch: int, empty: Row, begin_pass: Callable[[int], None]):
@@ -96,6 +96,6 @@ class PackToTrain:
         self.padding.packing = False
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Make a batch; rows that are all blanked for good are rows to evaluate on."""
+        """Make a batch; where all rows are blanked for good, it is one to evaluate on."""
         blanked = all("block_position_ids" in row for row in rows)
         return (self.padding if blanked else self.packing)(rows)

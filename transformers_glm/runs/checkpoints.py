@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a training run goes on, and what it leaves."""
+"""Where a training run resumes, and what it leaves."""
 
 import json
 import logging
@@ -20,23 +20,21 @@ from .time_limit import keep_within
 
 logger = logging.getLogger(__name__)
 
-# settings that a run may go on with changed: they change no step of it
+# settings that may differ when a run goes on: they change no step of it
 NO_MATTER = (
     *("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics"),
     *("eval_data", "eval_split", "eval_rows", "keep_model"),
 )
 
 
-class _TiedHead(logging.Filter):
-    """Keeps back that a checkpoint lacks the tied head, which is not saved; anything else that it lacks is told."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return "missing keys in the checkpoint model loaded: ['lm_head.weight']" not in record.getMessage()
+def _not_of_the_tied_head(record: logging.LogRecord) -> bool:
+    """Silences the warning about the tied head, which is never saved; what else a checkpoint lacks is still told."""
+    return "missing keys in the checkpoint model loaded: ['lm_head.weight']" not in record.getMessage()
 
 
 def train_from_checkpoint(trainer: Trainer, max_seconds: float | None = None) -> dict[str, float]:
     """
-    Train from where the last checkpoint ends, or only load the weights where an earlier run has done all the steps.
+    Train from where the last checkpoint ends; if an earlier run has done all the steps, only load its weights.
 
     Args:
         trainer (`Trainer`): a trainer before it trains.
@@ -51,34 +49,32 @@ def train_from_checkpoint(trainer: Trainer, max_seconds: float | None = None) ->
         state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
     if max_seconds is not None:
         keep_within(trainer, max_seconds, state.global_step)
-    if (
-        checkpoint is not None and 0 < trainer.args.max_steps <= state.global_step
-    ):  # the Trainer would take one step more
+    # the Trainer would take one step more
+    if checkpoint is not None and 0 < trainer.args.max_steps <= state.global_step:
         logger.warning("All %d steps are done already.", trainer.args.max_steps)
         load_model(trainer.model, Path(checkpoint) / SAFE_WEIGHTS_NAME, strict=False)  # the tied head is not saved
         trainer.state = state
         if trainer.is_fsdp_enabled:  # it evaluates only what has been sharded together with its optimizer
             trainer.model, trainer.optimizer = trainer.accelerator.prepare(trainer.model, trainer.create_optimizer())
         return {"train_runtime": 0.0}
-    expected = _TiedHead()
     transformers_logger = logging.getLogger("transformers.trainer")
-    transformers_logger.addFilter(expected)
+    transformers_logger.addFilter(_not_of_the_tied_head)
     try:
         return trainer.train(resume_from_checkpoint=checkpoint).metrics
     finally:
-        transformers_logger.removeFilter(expected)
+        transformers_logger.removeFilter(_not_of_the_tied_head)
 
 
 def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
     """
-    Refuse to go on with a run of other settings, and write down those of a new one, in `run.json`.
+    Refuse to go on with a run that has other settings; write those of a new run into `run.json`.
 
     Args:
         output_dir (`str` or `Path`): the folder of the run.
-        arguments: dataclasses of what makes the run what it is: model, data, task.
+        arguments: the dataclasses that define the run: its model, data and task.
 
     Raises:
-        `ValueError`: a checkpoint in `output_dir` is of a run with other settings; names each.
+        `ValueError`: a checkpoint in `output_dir` is of a run with other settings; each difference is named.
     """
     output_dir, settings = Path(output_dir), {}
     for part in arguments:
@@ -117,13 +113,13 @@ def last_checkpoint(training_args: TrainingArguments) -> str | None:
 
 
 def _last_complete(output_dir: Path) -> str | None:
-    """The last checkpoint that was written to its end; the Trainer writes its own state last."""
+    """The last checkpoint that is complete: the Trainer writes its own state last."""
     complete = [path for path in output_dir.glob("checkpoint-*") if (path / TRAINER_STATE_NAME).is_file()]
     return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
 
 
 def save(trainer: Trainer, metrics: dict[str, float] | None = None) -> None:
-    """Save model, tokenizer and metrics, if any, in `output_dir`: written under another name first, then moved."""
+    """Save model, tokenizer and metrics, if any, in `output_dir`, where each file appears only once all are complete."""
     output_dir = Path(trainer.args.output_dir)
     unfinished = output_dir / "unfinished"
     trainer.save_model(str(unfinished))

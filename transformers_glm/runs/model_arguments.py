@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be set of the model and the tokenizer of a run."""
+"""The settings of a run's model and tokenizer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class ModelArguments:
 
 def check_config(config: Mapping[str, Any]) -> None:
     """
-    Refuse settings that a GLMConfig does not have, which would else be kept and do nothing.
+    Refuse settings that a GLMConfig does not have: it would keep them, and they would do nothing.
 
     Raises:
         `ValueError`: names each, and the setting whose name is the closest.

@@ -18,10 +18,10 @@ def write_results(
     """
     Write `metrics.json` and `predictions.jsonl` in `output_dir`, and add a line to `results.jsonl` in the folder above it.
 
-    Both files are written under another name first, then moved.
+    Both files appear only once they are complete. The line names the run's folder, which stands beside `results.jsonl`.
 
-        {"task": "translation", "method": "glm", "model": "output/small", "seed": 0, "train_rows": 29000,
-         "eval_rows": 1000, "bleu": 21.3, "command": "python scripts/finetune_seq2seq.py ..."}
+        {"output_dir": "translation-0", "task": "translation", "method": "glm", "model": "output/small", "seed": 0,
+         "train_rows": 29000, "eval_rows": 1000, "bleu": 21.3, "command": "python scripts/finetune_seq2seq.py ..."}
 
     Args:
         output_dir (`str` or `Path`): the folder of the run, made if it is missing.
@@ -30,24 +30,23 @@ def write_results(
         predictions (`Iterable[Mapping]`): one row each, which JSON can express.
 
     Raises:
-        `ValueError`: a metric is nested or of a type that JSON has not.
+        `ValueError`: a metric is nested or of a type that JSON does not have.
     """
-    nested = {name: type(value).__name__ for name, value in metrics.items() if not _is_plain(value)}
+    nested = {
+        name: type(value).__name__
+        for name, value in metrics.items()
+        if not isinstance(value, str | int | float | bool | None)
+    }
     if nested:
         raise ValueError(f"Metrics are flat strings and numbers, but {nested}. Give each number a name of its own.")
-    output_dir = Path(output_dir)
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
-    _write(output_dir / "predictions.jsonl", lines)
-    _write(output_dir / "metrics.json", [json.dumps(dict(metrics), indent=2, ensure_ascii=False) + "\n"])
-    line = json.dumps({"output_dir": str(output_dir), **metrics}, ensure_ascii=False) + "\n"
+    output_dir = Path(output_dir).absolute()
+    with write_whole(output_dir / "predictions.jsonl") as unfinished, unfinished.open("wb") as stream:
+        stream.writelines(_line(row) for row in predictions)
+    with write_whole(output_dir / "metrics.json") as unfinished:
+        unfinished.write_text(json.dumps(dict(metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     with (output_dir.parent / TABLE).open("ab", buffering=0) as table:  # one write: runs may end at the same time
-        table.write(line.encode())
+        table.write(_line({"output_dir": output_dir.name, **metrics}))
 
 
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    with write_whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as stream:
-        stream.writelines(lines)
+def _line(row: Mapping[str, Any]) -> bytes:
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode()

@@ -10,10 +10,9 @@ from transformers import Seq2SeqTrainer, Trainer
 
 class _InRowOrder:
     """
-    What a trainer predicts comes in the order of the rows.
+    Predicts the rows in their order, so that each prediction stands beside its row.
 
-    With `train_sampling_strategy="group_by_length"` the Trainer orders evaluation by length too, so that predictions belong
-    to other rows than those they stand beside.
+    With `train_sampling_strategy="group_by_length"` the stock Trainer orders the rows to evaluate on by length too.
     """
 
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
@@ -36,8 +35,8 @@ class _InRowOrder:
 
 
 class TrainerInRowOrder(_InRowOrder, Trainer):
-    """The stock trainer, but that it predicts in the order of the rows whatever order it trains in."""
+    """The stock trainer, except that it predicts in the order of the rows, whatever order it trains in."""
 
 
 class Seq2SeqTrainerInRowOrder(_InRowOrder, Seq2SeqTrainer):
-    """The stock sequence-to-sequence trainer, but that it predicts in the order of the rows whatever order it trains in."""
+    """The stock sequence-to-sequence trainer, except that it predicts in the order of the rows."""
