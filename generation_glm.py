@@ -34,6 +34,7 @@ try:
         begin_piece,
         check_cache,
         check_one_kind,
+        check_reading,
         count_new_tokens,
         find_sop,
         hide_end_of_text,
@@ -52,6 +53,7 @@ except ImportError:  # a bare checkout or an installed package: the modules stan
         begin_piece,
         check_cache,
         check_one_kind,
+        check_reading,
         count_new_tokens,
         find_sop,
         hide_end_of_text,
@@ -138,12 +140,12 @@ class PartA(NamedTuple):
         ways = rows // len(self.ids)
         return self if ways == 1 else PartA(*(None if x is None else x.repeat_interleave(ways, 0) for x in self))
 
-    def join_mask(self, mask: torch.Tensor | None, piece: torch.Tensor) -> torch.Tensor | None:
-        """The mask of Part A and a piece (B, S); None where neither has padding."""
+    def join_mask(self, mask: torch.Tensor | None, width: int) -> torch.Tensor | None:
+        """The mask of Part A and a piece, `width` columns together; None where neither has padding."""
         if self.mask is None and mask is None:
             return None
         before = torch.ones_like(self.ids) if self.mask is None else self.mask
-        after = torch.ones_like(piece) if mask is None else mask
+        after = before.new_ones(len(before), width - before.shape[1]) if mask is None else mask
         return torch.cat([before, after.to(before.dtype)], dim=-1)
 
 
@@ -226,7 +228,8 @@ class GLMGenerationMixin(GenerationMixin):
 
         Raises:
             `ValueError`: a batch of different kinds of prompts; stacked positions; an argument of `inputs_glm.REFUSED`; a cache of less
-            than Part A; more new tokens than the table of block positions has.
+            than Part A, or of more than the prompt before its last token; an assistant beside a cache or `inputs_embeds`; more new
+            tokens than the table of block positions has.
             `RuntimeError`: this release of Transformers has changed a hook that `generate` relies on.
         """
         if CHANGED_HOOKS is not None:
@@ -243,6 +246,7 @@ class GLMGenerationMixin(GenerationMixin):
         if input_ids is None:
             return super().generate(None, generation_config, **kwargs)
         prompt = Prompt(input_ids, given is None, settings, generation_config)
+        check_reading(settings, kwargs)
         kwargs = settle_positions(self.config, input_ids, kwargs)
         if self.config.decoder_start_token_id is None or is_rest(input_ids, kwargs):
             return self._generate_row(prompt, kwargs)
@@ -433,7 +437,8 @@ class GLMGenerationMixin(GenerationMixin):
         if part_a is not None:
             length += part_a.ids.shape[1]
             part_a = part_a.of_beams(len(input_ids))
-            attention_mask = part_a.join_mask(attention_mask, input_ids)
+            # by the positions: where other processes go on (synced_gpus), a finished row is read on and gets no new ids
+            attention_mask = part_a.join_mask(attention_mask, position_ids.shape[1])
             if is_first_iteration:
                 # stock code takes Part B for the whole row, and a cache for its past
                 next_sequence_length = None
@@ -447,14 +452,11 @@ class GLMGenerationMixin(GenerationMixin):
             length = inputs_embeds.shape[1]
             if not is_first_iteration:
                 length = int(cache.get_seq_length()) + next_sequence_length
+        if cache is None and attention_mask is not None and next_sequence_length is None:
+            attention_mask = attention_mask[:, :length]  # there too, Transformers makes it longer and the row not
         has_positions = position_ids is not None and block_position_ids is not None
         if has_positions:
-            new = length - block_position_ids.shape[1]
-            position_ids = position_ids[:, : block_position_ids.shape[1]]
-            if new > 0:
-                steps = torch.arange(1, new + 1, device=position_ids.device)
-                position_ids = torch.cat([position_ids, position_ids[:, -1:].expand(-1, new)], dim=-1)
-                block_position_ids = torch.cat([block_position_ids, block_position_ids[:, -1:] + steps], dim=-1)
+            position_ids, block_position_ids = _count_on(position_ids, block_position_ids, length)
         model_inputs = super().prepare_inputs_for_generation(
             input_ids,
             next_sequence_length=next_sequence_length,
@@ -497,6 +499,16 @@ def _change(generation_config, kwargs, changes):
         if name in kwargs:
             kwargs = {**kwargs, name: value}
     return generation_config, kwargs
+
+
+def _count_on(position_ids, block_position_ids, length):
+    """Both positions of a prompt, continued to `length` columns; of the first, Transformers has made more by a rule of its own."""
+    position_ids, new = position_ids[:, : block_position_ids.shape[1]], length - block_position_ids.shape[1]
+    if new > 0:
+        steps = torch.arange(1, new + 1, device=position_ids.device)
+        position_ids = torch.cat([position_ids, position_ids[:, -1:].expand(-1, new)], dim=-1)
+        block_position_ids = torch.cat([block_position_ids, block_position_ids[:, -1:] + steps], dim=-1)
+    return position_ids, block_position_ids
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.generation import GenerationMode
 
 
 try:
@@ -97,15 +98,47 @@ def check_one_kind(has_sop, has_blank) -> None:
 
 
 def check_cache(config, input_ids, cache, has_sop, is_piece) -> None:
-    """A cache holds all of Part A or nothing."""
+    """A cache holds all of Part A and what the row goes on with, except its last token at least; or nothing."""
     seen = 0 if cache is None else int(cache.get_seq_length())
     length = input_ids.shape[1]
+    most = length if is_piece else length - 1
     if bool(has_sop.any()):
         length = int((input_ids == config.decoder_start_token_id).long().argmax(-1).max())
     if seen and (seen < length or not (is_piece or bool(has_sop.any()))):
         raise ValueError(
             f"The cache holds {seen} token(s) and Part A has {length}, its blank included: all of Part A sees each other, so "
             "a cache holds all of it, or none. Pass the cache of the whole Part A, or leave cache out."
+        )
+    if seen > most:
+        raise ValueError(
+            f"The cache holds {seen} token(s), and of this prompt it may hold {most}: what follows Part A, and the last token "
+            "of a row, are read now. A cache that was generated with holds the piece too: crop it, or pass the whole row. Beside "
+            "new tokens alone pass the attention_mask of the whole row, and both positions."
+        )
+
+
+def check_reading(settings, kwargs) -> None:
+    """
+    Without a cache of its own each step reads the row again, so it takes none of the caller's. Candidates of an assistant or
+    of a prompt lookup are checked in a row that is read from its beginning, by its tokens.
+    """
+    cache = kwargs.get("cache")
+    if cache is not None and settings.use_cache is False:
+        raise ValueError(
+            "use_cache=False reads the whole row in each step, and cache would be given it each time. Leave one of the two out."
+        )
+    if settings.get_generation_mode(kwargs.get("assistant_model")) != GenerationMode.ASSISTED_GENERATION:
+        return
+    if cache is not None and cache.get_seq_length() > 0:
+        raise ValueError(
+            f"Assisted decoding reads its whole prompt, and {int(cache.get_seq_length())} token(s) are in the cache: it would "
+            "read them twice. Leave cache out, or the assistant (assistant_model, prompt_lookup_num_tokens, "
+            "assistant_early_exit)."
+        )
+    if kwargs.get("inputs_embeds") is not None:
+        raise ValueError(
+            "Assisted decoding checks candidates by their tokens, and inputs_embeds have none for them. Pass input_ids alone, or "
+            "leave out the assistant (assistant_model, prompt_lookup_num_tokens, assistant_early_exit)."
         )
 
 
@@ -132,7 +165,12 @@ def begin_piece(config, input_ids, kwargs) -> tuple:
             "Begin one piece in every row, or in none: then sop is put before them."
         )
     mask = mask * (is_sop.cumsum(-1) > 0)
-    return begun, mask
+    if bool(mask[:, -1].all()):
+        return begun, mask
+    order = (
+        mask.bool().long().argsort(dim=-1, stable=True)
+    )  # what follows is written behind the tokens, not the padding
+    return begun.gather(-1, order), mask.gather(-1, order)
 
 
 def hide_end_of_text(input_ids, attention_mask, ends) -> torch.Tensor:
@@ -167,15 +205,21 @@ def pad_left(prompt, kwargs) -> tuple:
 def settle_positions(config, input_ids, kwargs) -> dict:
     """Positions that the caller gave: those of the prompt's columns only (old callers pass more), and both of them."""
     check_position_shapes(kwargs.get("position_ids"), kwargs.get("block_position_ids"))
-    if kwargs.get("position_ids") is None or input_ids is None:
+    given = [name for name in POSITIONS if kwargs.get(name) is not None]
+    if not given or input_ids is None:
         return kwargs
-    for name in POSITIONS:
-        if kwargs.get(name) is not None:
-            kwargs[name] = kwargs[name][:, : input_ids.shape[1]]
-    if kwargs.get("block_position_ids") is None:
+    for name in given:
+        kwargs[name] = kwargs[name][:, : input_ids.shape[1]]
+    if len(given) == 1:
+        if is_rest(input_ids, kwargs):
+            raise ValueError(
+                f"{given[0]} without the other one: tokens that follow a cache do not show it. Pass both position_ids and "
+                "block_position_ids of the new tokens."
+            )
         mask = kwargs.get("attention_mask")
-        is_token = torch.ones_like(input_ids).bool() if mask is None else mask[:, -input_ids.shape[1] :].bool()
-        kwargs["block_position_ids"] = derive(config, input_ids, is_token, None)[1]
+        is_token = torch.ones_like(input_ids).bool() if mask is None else mask.bool()
+        derived = derive(config, input_ids, is_token, kwargs.get("block_position_ids"))
+        kwargs |= {name: value for name, value in zip(POSITIONS, derived, strict=True) if name not in given}
     return kwargs
 
 

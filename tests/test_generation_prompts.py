@@ -7,7 +7,7 @@ from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SOP
 from drawn_rows import padded
 from generation_rows import MODEL, PART_AS, cut, naive_search, prompts, with_sop
 from naive_glm import naive_row
-from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers import DataCollatorForSeq2Seq, DynamicCache, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
 
 pytestmark = pytest.mark.core
@@ -103,6 +103,21 @@ def test_pieces_begun_with_different_lengths_are_padded_on_the_left(left_out):
             torch.tensor([part_a]), decoder_input_ids=torch.tensor([row]), max_new_tokens=4, repetition_penalty=2.0
         )
         assert cut(torch.tensor([whole[4 - len(row) :]])) == cut(alone)
+
+
+def test_pieces_begun_may_be_padded_on_the_right():
+    begun = [[SOP, 41, 42], [SOP], [SOP, 43]]
+    left, right = (
+        {
+            **prompts(PART_AS),
+            "decoder_input_ids": padded(begun, side, 0, PAD),
+            "decoder_attention_mask": padded([[1] * len(row) for row in begun], side, 0),
+        }
+        for side in ("left", "right")
+    )
+    assert left["decoder_input_ids"].tolist() != right["decoder_input_ids"].tolist()
+    expected = MODEL.generate(**left, max_new_tokens=4)
+    assert MODEL.generate(**right, max_new_tokens=4).tolist() == expected.tolist()
 
 
 def test_beams_continue_the_beginning_of_a_piece():
@@ -216,6 +231,57 @@ def test_a_cache_of_less_than_part_a_is_refused(row):
     cache = MODEL(torch.tensor([row[:2]]), use_cache=True).cache
     with pytest.raises(ValueError, match="The cache holds 2 token.* and Part A has 4"):
         MODEL.generate(torch.tensor([row]), cache=cache)
+
+
+@pytest.mark.parametrize("form", ["part A", "with sop"])
+def test_a_cache_that_was_generated_with_is_refused_for_the_same_prompt(form):
+    inputs = prompts(PART_AS) if form == "part A" else with_sop(prompts(PART_AS))
+    cache = DynamicCache(config=MODEL.config)
+    MODEL.generate(**inputs, cache=cache, max_new_tokens=4, suppress_tokens=[EOP, EOS])
+    seen, most = cache.get_seq_length(), inputs["input_ids"].shape[1] - (form == "with sop")
+    with pytest.raises(ValueError, match=rf"holds {seen} token.* of this prompt it may hold {most}:"):
+        MODEL.generate(**inputs, cache=cache, max_new_tokens=4)
+
+
+def test_a_cache_of_part_a_and_of_a_piece_is_refused_beside_the_piece_and_beside_the_whole_row():
+    part_a, row = torch.tensor(PART_AS[:1]), torch.tensor([[*PART_AS[0], SOP, 41]])
+    cache = MODEL(row, use_cache=True).cache
+    with pytest.raises(ValueError, match=r"holds 7 token.* of this prompt it may hold 5"):
+        MODEL.generate(part_a, decoder_input_ids=torch.tensor([[SOP, 41, 42]]), cache=cache)
+    with pytest.raises(ValueError, match=r"holds 7 token.* of this prompt it may hold 6"):
+        MODEL.generate(row, cache=cache)
+
+
+@pytest.mark.parametrize("how", [{"prompt_lookup_num_tokens": 3}, {"assistant_model": MODEL}], ids=list)
+@pytest.mark.parametrize("form", ["part A", "with sop"])
+def test_assisted_decoding_takes_neither_a_cache_nor_embeddings(form, how):
+    inputs = prompts(PART_AS[:1]) if form == "part A" else with_sop(prompts(PART_AS[:1]))
+    cache = MODEL(**prompts(PART_AS[:1]), use_cache=True).cache
+    with pytest.raises(ValueError, match=r"reads its whole prompt, and 5 token\(s\) are in the cache"):
+        MODEL.generate(**inputs, cache=cache, **how)
+    for given in (embedded(inputs), {**inputs, **embedded(inputs)}):
+        with pytest.raises(ValueError, match="checks candidates by their tokens, and inputs_embeds have none"):
+            MODEL.generate(**given, **how)
+
+
+@pytest.mark.parametrize("form", ["part A", "with sop"])
+def test_a_cache_is_refused_where_none_is_used(form):
+    inputs = prompts(PART_AS[:1]) if form == "part A" else with_sop(prompts(PART_AS[:1]))
+    with pytest.raises(ValueError, match="use_cache=False reads the whole row in each step"):
+        MODEL.generate(**inputs, cache=DynamicCache(config=MODEL.config), use_cache=False, max_new_tokens=4)
+
+
+@pytest.mark.parametrize("name", ["position_ids", "block_position_ids"])
+def test_one_of_two_positions_gives_the_other(name):
+    part_a = torch.tensor(PART_AS[:1])
+    rows = {"position_ids": torch.arange(5)[None], "block_position_ids": torch.zeros_like(part_a)}
+    expected = MODEL.generate(part_a, max_new_tokens=4)
+    assert MODEL.generate(part_a, **{name: rows[name]}, max_new_tokens=4).tolist() == expected.tolist()
+    cache = MODEL(part_a, use_cache=True).cache
+    with pytest.raises(ValueError, match=f"^{name} without the other one"):
+        MODEL.generate(
+            torch.tensor([[SOP]]), attention_mask=torch.ones(1, 6), cache=cache, **{name: torch.tensor([[1]])}
+        )
 
 
 @pytest.mark.parametrize("how", [{}, {"encoder_repetition_penalty": 9.0}, {"num_beams": 2}], ids=str)

@@ -30,6 +30,20 @@ def generate(model, *args, **kwargs):
 FORMS = {"part A": prompts(PART_AS), "with sop": with_sop(prompts(PART_AS)), "text": prompts([[CLS, 11, 12, EOS]] * 2)}
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("how", [{}, {"use_cache": False}, {"num_beams": 2}], ids=str)
+def test_a_row_that_ends_before_those_of_other_processes_is_read_on(form, how, monkeypatch):
+    expected = MODEL.generate(**FORMS[form], max_new_tokens=4, **how)
+    further = iter(range(5))
+    monkeypatch.setattr(
+        type(MODEL),
+        "_has_unfinished_sequences",
+        lambda self, finished, synced_gpus, device: not finished or next(further, None) is not None,
+    )
+    output = MODEL.generate(**FORMS[form], max_new_tokens=4, synced_gpus=True, **how)
+    assert output.tolist() == expected.tolist() and next(further, None) is None
+
+
 # ----------------------------------------------------------------------------------------------------------------- caches
 
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import copy
+
 import pytest
 import torch
 from conftest import make_model
@@ -60,6 +62,7 @@ def test_greedy_filling_is_the_papers(texts, text_model, tokenizer):
     [
         {"use_cache": False},
         {"cache_implementation": "static"},
+        {"cache_implementation": "dynamic"},
         {"prompt_lookup_num_tokens": 2, "batch_size": 1},
         {"assistant_early_exit": 1, "batch_size": 1},
         {"batch_size": 2},
@@ -196,6 +199,14 @@ def test_a_generation_config_is_obeyed(text_model, tokenizer):
         fill_blanks(text_model, tokenizer, TEXT, generation_config=config),
         fill_blanks(text_model, tokenizer, TEXT, max_new_tokens=2),
     )
+
+
+def test_what_a_configuration_leaves_out_is_the_model_s(text_model, tokenizer, monkeypatch):
+    expected = fill_blanks(text_model, tokenizer, "It [MASK] [MASK] a [MASK]", max_new_tokens=6)
+    monkeypatch.setattr(text_model, "generation_config", copy.deepcopy(text_model.generation_config))
+    text_model.generation_config.prompt_lookup_num_tokens = 2
+    config = GenerationConfig(max_new_tokens=6)
+    assert close(fill_blanks(text_model, tokenizer, "It [MASK] [MASK] a [MASK]", generation_config=config), expected)
 
 
 def test_no_more_tokens_are_asked_for_by_default_than_the_table_has(tokenizer):

@@ -13,6 +13,8 @@ from transformers.utils import logging
 logger = logging.get_logger(__name__)
 
 MAX_NEW_TOKENS = 64  # of a piece, unless the caller says
+# settings beside which `generate` takes no cache of the caller
+BEGINS_A_NEW_CACHE = ("assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit", "cache_implementation")
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,7 @@ def fill_blanks(
     """
     if generate_kwargs.get("generation_config") is None:
         generate_kwargs.setdefault("max_new_tokens", min(MAX_NEW_TOKENS, model.config.max_sequence_length - 1))
-    config = generate_kwargs.get("generation_config") or model.generation_config
-    copies = generate_kwargs.pop("num_return_sequences", None) or config.num_return_sequences or 1
+    copies = _in_force(model, generate_kwargs, "num_return_sequences") or 1
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: at least one text is filled at a time.")
     generate_kwargs.pop("return_dict_in_generate", None)  # what is returned is a FilledText
@@ -177,18 +178,15 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     ends_before = is_end.long().cumsum(-1) - is_end.long()
     is_piece = (ends_before == 0) & (new != tokenizer.sop_token_id)
     inside = is_piece & ~is_end
-    config = generate_kwargs.get("generation_config") or model.generation_config
-    stops = generate_kwargs.get("stop_strings") or config.stop_strings
-    if not stops and bool(inside.all(-1).any()):
+    if not _in_force(model, generate_kwargs, "stop_strings") and bool(inside.all(-1).any()):
         logger.warning_once(f"A piece was cut after {new.shape[1]} tokens without its end: raise max_new_tokens.")
     scores = model.compute_transition_scores(
         output.sequences, output.logits, getattr(output, "beam_indices", None), normalize_logits=True
     )
     scores = torch.where(is_piece, scores[:, : new.shape[1]], 0.0).sum(-1)
-    # beams change places, so only a plain cache holds the rows that were returned; assisted decoding reads its whole
-    # prompt again, beside a cache too
-    is_carried = getattr(output, "beam_indices", None) is None and not _is_assisted(config, generate_kwargs)
-    carried = output.cache if is_carried else None
+    # beams change places, so only a plain cache holds the rows that were returned; assisted decoding reads its whole prompt
+    anew = any(_in_force(model, generate_kwargs, name) for name in BEGINS_A_NEW_CACHE)
+    carried = None if anew or getattr(output, "beam_indices", None) is not None else output.cache
     if carried is not None and carried.get_seq_length() != output.sequences.shape[1] - 1:
         carried = None  # it holds virtual tokens, which PEFT puts before a prompt without a cache only
     return Round(
@@ -200,10 +198,11 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     )
 
 
-def _is_assisted(config, generate_kwargs):
-    names = ("prompt_lookup_num_tokens", "assistant_early_exit")
-    given = any(generate_kwargs.get(name) for name in ("assistant_model", *names))
-    return given or any(config.to_dict().get(name) for name in names)
+def _in_force(model, generate_kwargs, name):
+    """A setting as `generate` takes it: the argument, or that of the caller's configuration, or the model's."""
+    configs = (generate_kwargs.get("generation_config"), model.generation_config)
+    values = (generate_kwargs.get(name), *(getattr(config, name, None) for config in configs))
+    return next((value for value in values if value is not None), None)
 
 
 def splice(text: str, pieces: list[str], tokenizer: PreTrainedTokenizerBase) -> str:

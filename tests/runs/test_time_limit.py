@@ -15,7 +15,7 @@ from transformers_glm.pretraining.arguments import TrainingArguments as Pretrain
 from transformers_glm.runs import time_limit
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.model_arguments import ModelArguments
-from transformers_glm.runs.time_limit import Plan, keep_within
+from transformers_glm.runs.time_limit import Deadline, Plan, keep_within
 
 
 SIZES = '{"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "max_sequence_length": 48}'
@@ -183,6 +183,49 @@ def test_the_place_in_a_schedule():
     assert [plan.place(step) for step in range(7)] == [0, 1, 2, 3, 4, 6, 8]
     plan = Plan(100, 1.0, 1.0, "", [(10, 55), (20, 40)])  # 2 of 90 from 10 on, then 70 in 20
     assert [plan.place(step) for step in (10, 11, 20, 30, 40)] == [10, 12, 30, 65, 100]
+
+
+def run_through(deadline, output_dir, monkeypatch, seconds_of_step, *, step=0, end, evaluation=(1000, 0.0)):
+    """The callbacks of the steps from `step` on, and of an evaluation of so many seconds after each n-th."""
+    now = [0.0]
+    monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    args, state = SimpleNamespace(output_dir=output_dir), SimpleNamespace(global_step=step, max_steps=end)
+    while state.global_step < state.max_steps:
+        state.global_step += 1
+        now[0] += seconds_of_step
+        deadline.on_step_end(args, state, None)
+        if state.global_step % evaluation[0] == 0:
+            now[0] += evaluation[1]
+            deadline.on_evaluate(args, state, None)
+    return now[0]
+
+
+def make_deadline(plan):
+    return Deadline(SimpleNamespace(callback_handler=SimpleNamespace(callbacks=[])), plan, plan.seconds, 0.0)
+
+
+@pytest.mark.parametrize("each, seconds", [(100, 8.0), (10, 0.8)])
+def test_an_evaluation_is_no_slower_step(each, seconds, tmp_path, monkeypatch):
+    plan = Plan(500, 100.0, 0.1, "")
+    run_through(make_deadline(plan), tmp_path, monkeypatch, 0.1, end=500, evaluation=(each, seconds))
+    assert plan.end == 500
+
+
+def test_time_that_evaluations_take_is_made_up_for(tmp_path, monkeypatch):
+    plan = Plan(950, 100.0, 0.1, "")
+    taken = run_through(make_deadline(plan), tmp_path, monkeypatch, 0.1, end=950, evaluation=(100, 10.0))
+    assert 400 < plan.end < 950 and 80 < taken <= 100
+    places = [plan.place(step) for step in range(plan.end + 1)]
+    assert max(later - earlier for earlier, later in zip(places, places[1:], strict=False)) < 4  # no cliff at the end
+    assert places[-1] == pytest.approx(950)
+
+
+def test_a_resumed_run_may_be_slower_before_the_step_at_which_it_was_shortened_first(tmp_path, monkeypatch):
+    plan = Plan(200, 40.0, 0.1, "", [(150, 170)])
+    taken = run_through(make_deadline(plan), tmp_path, monkeypatch, 1.0, step=100, end=170)
+    assert taken <= 40 and plan.end < 150
+    places = [plan.place(step) for step in range(plan.end + 1)]
+    assert places == sorted(places) and places[100] == 100 and places[-1] == pytest.approx(200)
 
 
 def test_a_plan_is_for_one_process(tmp_path, monkeypatch):

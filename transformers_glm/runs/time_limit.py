@@ -80,7 +80,8 @@ class Plan:
 
 class Deadline(TrainerCallback):
     """
-    Keeps a run to its time: where steps have become slower than planned, the rest of the schedule is run through in fewer.
+    Keeps a run to its time: where steps have become slower than planned, or evaluations and checkpoints take the time of some,
+    the rest of the schedule is run through in fewer.
 
     Args:
         trainer (`Trainer`): the trainer of the run.
@@ -91,7 +92,9 @@ class Deadline(TrainerCallback):
 
     def __init__(self, trainer: Trainer, plan: Plan, seconds: float, start: float):
         self.trainer, self.plan, self.seconds, self.start = trainer, plan, seconds, start
-        self.ends: deque[float] = deque()  # of the last steps
+        self.ends: deque[float] = deque()  # of the last steps, by a clock that stands still in `paused` seconds
+        self.paused, self.told = 0.0, start
+        self.steps, self.pause_of_step = 0, 0.0
 
     def on_train_begin(self, args, state, control, lr_scheduler, **kwargs) -> None:
         """Let the schedule follow the plan."""
@@ -105,26 +108,39 @@ class Deadline(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         """Look whether the steps that are left fit into the time that is left."""
-        now = time.monotonic()
-        self.ends.append(now)
-        while now - self.ends[0] > WINDOW * self.seconds and len(self.ends) > 2:
+        now = self.told = time.monotonic()
+        self.steps += 1
+        self.ends.append(now - self.paused)
+        while self.ends[-1] - self.ends[0] > WINDOW * self.seconds and len(self.ends) > 2:
             self.ends.popleft()
         steps_left, seconds_left = state.max_steps - state.global_step, self.start + self.seconds - now
-        if steps_left < 1 or len(self.ends) < 2 or now - self.ends[0] < WINDOW / 2 * self.seconds:
+        if steps_left < 1 or len(self.ends) < 2 or self.ends[-1] - self.ends[0] < WINDOW / 2 * self.seconds:
             return
-        pace = (now - self.ends[0]) / (len(self.ends) - 1)
+        pace = (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1) + self.pause_of_step
         if pace * steps_left > seconds_left:
             end = state.global_step + max(1, int((1 - SPARE) * seconds_left / pace))
             if end < state.max_steps:
                 logger.warning(
-                    "A step now takes %.2f s: the schedule ends with step %d in place of %d.",
+                    "A step now takes %.2f s, with its share of evaluations and checkpoints: the schedule ends with step %d in place of %d.",
                     pace,
                     end,
                     state.max_steps,
                 )
-                self.plan.shortened.append((state.global_step, end))
+                # a resumed run may be slower before the step from which it was shortened when it was there first
+                done = [(since, to) for since, to in self.plan.shortened if since < state.global_step]
+                self.plan.shortened = [*done, (state.global_step, end)]
                 self.plan.save(args.output_dir)
                 self._end_at(state, end)
+
+    def on_evaluate(self, args, state, control, **kwargs) -> None:
+        """What stands between two steps makes neither of them slower, and is shared by all before it."""
+        now = time.monotonic()
+        if self.steps:
+            self.paused += now - self.told
+            self.pause_of_step = self.paused / self.steps
+        self.told = now
+
+    on_save = on_evaluate
 
     def _end_at(self, state, step: int) -> None:
         state.max_steps = step
