@@ -233,3 +233,25 @@ def test_a_plan_is_for_one_process(tmp_path, monkeypatch):
     trainer = SimpleNamespace(args=TrainingArguments(str(tmp_path), report_to="none"))
     with pytest.raises(ValueError, match="a clock of its own"):
         keep_within(trainer, 1)
+
+
+@pytest.mark.parametrize("seconds", [0, -3.0])
+def test_no_time_is_refused(seconds, tmp_path, tiny_model):
+    trainer = Trainer(tiny_model, TrainingArguments(tmp_path, use_cpu=True, report_to="none"))
+    with pytest.raises(ValueError, match=f"max_seconds={seconds}: training takes more"):
+        keep_within(trainer, seconds)
+
+
+@pytest.mark.parametrize("text", ['{"steps": 3', '{"steps": 3}', '{"paces": 1}', ""])
+def test_a_damaged_plan_is_named_and_not_made_anew(text, tmp_path, tiny_model):
+    (tmp_path / "plan.json").write_text(text)
+    trainer = Trainer(tiny_model, TrainingArguments(tmp_path, use_cpu=True, report_to="none"))
+    with pytest.raises(ValueError, match=r"plan\.json is damaged .* or remove it"):
+        keep_within(trainer, 5.0, steps_done=2)
+
+
+def test_more_time_adds_no_steps_to_a_run_and_that_is_said(tmp_path, tiny_model, caplog):
+    Plan(10, 5.0, 0.5, "a processor").save(tmp_path)
+    trainer = Trainer(tiny_model, TrainingArguments(tmp_path, use_cpu=True, report_to="none"))
+    keep_within(trainer, 50.0, steps_done=2)
+    assert trainer.args.max_steps == 10 and "goes on with its plan for 5 s" in caplog.text

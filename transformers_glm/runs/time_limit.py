@@ -73,9 +73,19 @@ class Plan:
 
     @classmethod
     def load(cls, output_dir: str | Path) -> "Plan | None":
-        """The plan of the run in a folder, if it has one."""
+        """
+        The plan of the run in a folder, if it has one.
+
+        Raises:
+            `ValueError`: `plan.json` is damaged.
+        """
         file = Path(output_dir) / "plan.json"
-        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        try:
+            return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{file} is damaged ({error}). Restore it, or remove it: the steps that are left are then chosen anew."
+            ) from error
 
 
 class Deadline(TrainerCallback):
@@ -162,8 +172,10 @@ def keep_within(trainer: Trainer, seconds: float, steps_done: int = 0) -> None:
         steps_done (`int`, *optional*, defaults to 0): steps of the run that is gone on with.
 
     Raises:
-        `ValueError`: there are several processes.
+        `ValueError`: there are several processes; no time is given; the plan of the run is damaged.
     """
+    if seconds <= 0:
+        raise ValueError(f"max_seconds={seconds}: training takes more than no time. Give seconds, or leave it out.")
     args, start = trainer.args, time.monotonic()
     if args.world_size > 1:
         raise ValueError("Each process has a clock of its own, and they would part. Say with max_steps when to end.")
@@ -173,6 +185,10 @@ def keep_within(trainer: Trainer, seconds: float, steps_done: int = 0) -> None:
         fit = int((1 - SPARE) * (start + seconds - time.monotonic()) / pace)
         plan = Plan(max(1, min(steps_done + fit, _most_steps(trainer))), seconds, pace, processor_name())
         plan.save(args.output_dir)
+    elif plan.seconds != seconds:
+        logger.warning(
+            "The run goes on with its plan for %.0f s; another max_seconds adds no steps to it.", plan.seconds
+        )
     logger.warning(
         "%d steps in at most %.0f s: one was measured to take %.3f s (%s).",
         *(plan.end, plan.seconds, plan.seconds_per_step, plan.processor),
