@@ -196,8 +196,9 @@ class GLMGenerationMixin(GenerationMixin):
     """
     `generate` for rows of two positions. Mixed into [`GLMForConditionalGeneration`].
 
-    It overrides public hooks of `GenerationMixin` only: `generate` recognizes the prompt, `prepare_inputs_for_generation` lays
-    out both positions, `create_masks_for_generate` makes the mask of compiled steps, `init_continuous_batching` is refused.
+    It overrides public hooks of `GenerationMixin` only, each for what no argument says: `generate`, as stock code knows one kind of
+    prompt; `prepare_inputs_for_generation`, as it counts one position on and would drop the second; `create_masks_for_generate`, as
+    its mask of a prompt is causal; `init_continuous_batching`, which would place tokens by one position and is refused.
     """
 
     @deprecate_kwarg("past_key_values", "6.0.0", new_name="cache")
