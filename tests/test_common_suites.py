@@ -41,23 +41,8 @@ def suites(tmp_path_factory):
     """A folder with the package `tests` of the installed Transformers."""
     folder = tmp_path_factory.mktemp("suites")
     wanted = f"transformers=={transformers.__version__}"
-    download = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "--no-binary",
-            "transformers",
-            "-d",
-            folder,
-            wanted,
-        ],
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "transformers"]
+    download = subprocess.run([*command, "-d", folder, wanted], capture_output=True, text=True)
     sources = list(folder.glob("transformers-*.tar.gz"))
     if not sources:
         pytest.skip(f"the package index did not give the source of {wanted}: {download.stderr.strip()[-200:]}")
