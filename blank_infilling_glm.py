@@ -264,7 +264,7 @@ def check_row(source, attention_mask, position_ids, block_position_ids, document
 
 
 def check_ids(ids: torch.Tensor, size: int, name: str, table: str) -> None:
-    """Name an id outside its table. On an accelerator the look would stall it, and its own assertion speaks."""
+    """Refuse an id outside its table. On an accelerator the look would stall it, and the accelerator's own assertion speaks."""
     if ids.device.type != "cpu" or torch.compiler.is_compiling() or ids.numel() == 0:
         return
     lowest, highest = (int(bound) for bound in torch.aminmax(ids))

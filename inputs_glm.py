@@ -167,7 +167,7 @@ def begin_piece(config, input_ids, kwargs) -> tuple:
 
 
 def pad_left(prompt, kwargs) -> tuple:
-    """Rows that have sop, with padding behind their last token put before their first: what follows is written behind them."""
+    """Rows that have sop, their padding moved before their first token, as what follows is written behind their last one."""
     mask = kwargs["attention_mask"]
     if bool(mask[:, -1].all()) or mask.shape != prompt.input_ids.shape:
         return prompt, kwargs
@@ -230,7 +230,7 @@ def _derive(config, input_ids, kwargs):
 
 
 def count_new_tokens(config, counted, settings, kwargs) -> int:
-    """How many tokens are asked for, all within the table of block positions; a max_length counts `counted` of the prompt."""
+    """How many tokens are asked for, which the block positions must suffice for; a max_length counts `counted` tokens before."""
     limit, taken = config.max_sequence_length, int(kwargs["block_position_ids"][:, -1].max())
     room = limit - taken + 1  # the last token is not read again
     new = settings.max_new_tokens

@@ -224,7 +224,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
 
     @staticmethod
     def _choice_of_each_token(block_position_ids, choice_indices):
-        """Which tokens are pieces of one choice: numbers (B, T), equal within a choice; a piece that none scores is alone."""
+        """Which tokens are pieces of one choice: numbers (B, T), equal within a choice; a piece that no choice scores is alone."""
         piece = (block_position_ids == 1).long().cumsum(-1)
         rows, choices, longest = choice_indices.shape
         number = torch.arange(1, choices + 1, device=piece.device).repeat_interleave(longest).expand(rows, -1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of a few steps on the CPU that writes nothing but its losses."""
+"""Training of a few steps on the CPU, of which nothing is left except its losses."""
 
 from transformers import TrainingArguments
 

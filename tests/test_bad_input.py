@@ -85,6 +85,10 @@ CALLS = {
         lambda model: call(model, input_ids=ROW, position_ids=STACKED[:, 0, :4], block_position_ids=STACKED[:, 0, :4]),
         r"position_ids have shape \(1, 4\), the row has \(1, 6\)",
     ),
+    "positions shorter than a prompt": (
+        lambda model: model.generate(ROW, position_ids=STACKED[:, 0, :4], block_position_ids=STACKED[:, 0, :4]),
+        r"position_ids have shape \(1, 4\), the row has \(1, 6\)",
+    ),
     "labels of another shape": (
         lambda model: call(model, input_ids=ROW, labels=[[-100, 12, EOP]]),
         r"labels have shape \(1, 3\), the row has \(1, 6\).*DataCollatorForSeq2Seq",
@@ -138,6 +142,12 @@ CALLS = {
             choice_indices=[[[3], [-100]]],
         ),
         "right choice of row 0, number 1, has no tokens",
+    ),
+    "two streams without a sop in the configuration": (
+        lambda model: call(
+            make_model(decoder_start_token_id=None), input_ids=PART_A[:1], decoder_input_ids=[[14, 15]]
+        ),
+        r"Row 0 of decoder_input_ids has no sop \(id None\)",
     ),
     "decoder inputs without a sop in the configuration": (
         lambda model: make_model(decoder_start_token_id=None).prepare_decoder_input_ids_from_labels(ROW),

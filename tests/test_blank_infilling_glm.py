@@ -89,7 +89,7 @@ def test_a_blank_outside_of_part_a_is_refused(position):
         ([SOP, 11, 12, 13], [0, 0, 1, 0], [1, 1, 1, 2]),
     ],
 )
-def test_position_0_begins_a_document_but_for_a_piece_that_stands_there(tokens, positions, documents):
+def test_position_0_begins_a_document_except_for_a_piece_that_stands_there(tokens, positions, documents):
     derived = derive_documents(torch.tensor([tokens]), torch.tensor([positions]), SOP)[1]
     assert derived.tolist() == [documents]
 

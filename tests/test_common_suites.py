@@ -84,7 +84,7 @@ def run(suites, suite, **env):
 
 
 def check(outcomes, at_least):
-    """Nothing fails but what does not apply, and the tests were there to be run."""
+    """Nothing fails except what does not apply, and the tests were there to be run."""
     failures = {name: why for name, why in outcomes.items() if why not in ("passed", "skipped")}
     unexpected = {name: why for name, why in failures.items() if name.split("::")[1] not in NOT_APPLICABLE}
     assert not unexpected, "\n".join(f"{name}: {why[:300]}" for name, why in unexpected.items())

@@ -5,7 +5,7 @@ Converted checkpoints compute what the old Hub code and the original computed, w
 The recorded calls have the old conventions. Here each is said in ours: stacked positions are split, and a mask is
 
     None                    a causal 4-D mask (the old code took it for 0 tokens of Part A)
-    one number a row        a 4-D mask in which all see the first so many columns, and the rest is causal
+    one number a row        a 4-D mask in which all see this many columns from the first on, and the rest is causal
     (B, T)                  a 4-D mask in which every token sees the columns of ones, those after it too
     (B or 1, 1, T, T)       the same 4-D mask
 """

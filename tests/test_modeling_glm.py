@@ -133,7 +133,7 @@ def test_part_b_sees_part_a_and_its_own_past(implementation):
 
 @each_implementation
 def test_full_batches_need_no_attention_mask(implementation):
-    # positions that step by anything but one must not be taken for the beginnings of packed sequences
+    # positions that step by anything except one must not be taken for the beginnings of packed sequences
     inputs = padded_batch([FIGURE_2, FIGURE_2])
     del inputs["attention_mask"]
     with torch.no_grad():

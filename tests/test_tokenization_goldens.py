@@ -169,7 +169,7 @@ class TestGolden:
             if name != "dBLOCK":
                 assert getattr(tokenizer, f"{roles.get(name, name)}_token_id") == index, name
 
-    def test_inputs_are_the_hubs_but_for_padding(self, family, released):
+    def test_inputs_are_the_hubs_except_for_padding(self, family, released):
         for case in golden(family, "inputs_golden.json")["cases"]:
             # with an empty choice the Hub's rows had more tokens than positions
             if "error" in case or case["name"] == "mc_empty_choice":
@@ -226,7 +226,7 @@ def chinese():
 @given(text=st.text(max_size=30) | st.text("ab 的一中国<n>  ▁[]\n１ﬁ", max_size=30))
 @settings(max_examples=400, deadline=None)
 def test_the_chinese_vocabulary_reads_as_sentencepiece_does(chinese, text):
-    """But for marks that Unicode puts in another order, and the one character whose compatibility form is newer than the model."""
+    """Except for marks that Unicode puts in another order, and the one character whose compatibility form is newer than the model."""
     tokenizer, reference = chinese
     assume(not any(token in text for token in tokenizer.added_tokens_encoder))
     assume(unicodedata.normalize("NFKD", text) == "".join(unicodedata.normalize("NFKD", one) for one in text))
