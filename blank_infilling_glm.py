@@ -233,33 +233,34 @@ def hide_end_of_text(input_ids, attention_mask, ends) -> torch.Tensor:
     return attention_mask.masked_fill(is_end, 0)
 
 
-def check_row(source, attention_mask, position_ids, block_position_ids, document_ids) -> None:
-    """Refuse what does not fit the row `source`, ids (B, T) or embeddings, and what the old code called a mask."""
-    rows, length = source.shape[:2]
-    if length == 0:
-        raise ValueError("The rows are empty: give at least one token.")
+def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids: torch.Tensor | None) -> None:
+    """Refuse positions of another shape than `(B, T)`, and say how to split the stacked ones of the old GLM code."""
     for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
         if positions is not None and positions.dim() != 2:
             raise ValueError(
                 f"{name} must have shape (batch, sequence), got {tuple(positions.shape)}. The old GLM code stacked both "
                 "positions: pass position_ids=stacked[:, 0] and block_position_ids=stacked[:, 1]."
             )
+
+
+def check_row(source, attention_mask, position_ids, block_position_ids) -> None:
+    """Refuse what does not fit the row `source`, ids (B, T) or embeddings, and what the old code called a mask."""
+    check_position_shapes(position_ids, block_position_ids)
+    rows, length = source.shape[:2]
+    if length == 0:
+        raise ValueError("The rows are empty: give at least one token.")
+    for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
         if positions is not None and (positions.shape[1] != length or positions.shape[0] not in (1, rows)):
             raise ValueError(
                 f"{name} have shape {tuple(positions.shape)}, the row has {(rows, length)}. Give one position for each "
                 "token of each row. (With PEFT's virtual tokens, import transformers_glm: it lays them out.)"
             )
-    number = isinstance(attention_mask, int | float)
-    if number or (isinstance(attention_mask, torch.Tensor) and attention_mask.dim() not in (2, 4)):
-        got = attention_mask if number else tuple(attention_mask.shape)
+    shape = tuple(attention_mask.shape) if isinstance(attention_mask, torch.Tensor) else None
+    if isinstance(attention_mask, int | float) or (shape is not None and len(shape) not in (2, 4)):
         raise ValueError(
-            f"attention_mask must have shape (batch, sequence), got {got}. The old GLM code took the "
+            f"attention_mask must have shape (batch, sequence), got {attention_mask if shape is None else shape}. The old GLM code took the "
             "length of Part A for it: leave that to block_position_ids, which are 0 in Part A, and pass 1 on tokens, 0 on "
             "padding."
-        )
-    if document_ids is not None and (position_ids is None or block_position_ids is None):
-        raise ValueError(
-            "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
         )
 
 

@@ -10,9 +10,9 @@ from transformers.generation import GenerationMode
 
 
 try:
-    from .blank_infilling_glm import check_row, derive_positions, find_blanks, find_sop
+    from .blank_infilling_glm import check_position_shapes, check_row, derive_positions, find_blanks, find_sop
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import check_row, derive_positions, find_blanks, find_sop
+    from blank_infilling_glm import check_position_shapes, check_row, derive_positions, find_blanks, find_sop
 
 
 # arguments that would be silently wrong, and why
@@ -188,12 +188,10 @@ def pad_left(prompt, kwargs) -> tuple:
 
 def settle_positions(config, input_ids, kwargs) -> dict:
     """Positions that the caller gave: those of the prompt's columns only (old callers pass more), and both of them."""
+    check_position_shapes(kwargs.get("position_ids"), kwargs.get("block_position_ids"))
     given = [name for name in POSITIONS if kwargs.get(name) is not None]
-    if not given:
-        return kwargs
     for name in given:
-        kwargs[name] = kwargs[name][..., : input_ids.shape[1]]
-    check_row(input_ids, None, kwargs.get("position_ids"), kwargs.get("block_position_ids"), None)
+        kwargs[name] = kwargs[name][:, : input_ids.shape[1]]
     if len(given) == 1:
         if is_rest(input_ids, kwargs):
             raise ValueError(
@@ -245,8 +243,12 @@ def count_new_tokens(config, counted, settings, kwargs) -> int:
 
 
 def check_inputs(source, attention_mask, position_ids, block_position_ids, document_ids, cache) -> None:
-    """Refuse what does not fit the row `source`, ids (B, T) or embeddings, or what does not go with a cache."""
-    check_row(source, attention_mask, position_ids, block_position_ids, document_ids)
+    """Refuse what does not fit the row `source`, ids (B, T) or embeddings, or does not go with its documents or its cache."""
+    check_row(source, attention_mask, position_ids, block_position_ids)
+    if document_ids is not None and (position_ids is None or block_position_ids is None):
+        raise ValueError(
+            "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
+        )
     if document_ids is not None and cache is not None:
         raise ValueError("Packed rows (document_ids) take no cache: pass each document as a row of its own.")
     if isinstance(cache, EncoderDecoderCache):

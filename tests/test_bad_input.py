@@ -85,10 +85,6 @@ CALLS = {
         lambda model: call(model, input_ids=ROW, position_ids=STACKED[:, 0, :4], block_position_ids=STACKED[:, 0, :4]),
         r"position_ids have shape \(1, 4\), the row has \(1, 6\)",
     ),
-    "positions shorter than a prompt": (
-        lambda model: model.generate(ROW, position_ids=STACKED[:, 0, :4], block_position_ids=STACKED[:, 0, :4]),
-        r"position_ids have shape \(1, 4\), the row has \(1, 6\)",
-    ),
     "labels of another shape": (
         lambda model: call(model, input_ids=ROW, labels=[[-100, 12, EOP]]),
         r"labels have shape \(1, 3\), the row has \(1, 6\).*DataCollatorForSeq2Seq",
