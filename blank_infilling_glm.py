@@ -18,8 +18,8 @@ class Blank(NamedTuple):
         position (`int`): index of the blank's mask token in Part A; it is the first position of every token of the piece.
         span (`Sequence[int]`): ids of the tokens that were taken out. Empty for a prompt: the piece is a lone `sop`.
         labels (`Sequence[int]`, *optional*, defaults to `[*span, eop]`):
-            What the piece predicts, one label for `sop` and each token of the span but those that predict nothing; the
-            piece is as long as its labels. `labels=span` leaves out `eop`: for a piece that runs to the end of the text, and
+            What the piece predicts, one label for `sop` and each token of the span except those that predict nothing;
+            the piece is as long as its labels. `labels=span` leaves out `eop`: for a piece that runs to the end of the text, and
             for candidates whose end is not scored. -100 is not predicted.
     """
 
@@ -112,12 +112,31 @@ def lay_out(part_a: Sequence[int], blanks: Sequence[Blank], *, sop: int, eop: in
     }
 
 
+def stack(rows: Sequence[Sequence[Sequence[int]]]) -> torch.Tensor:
+    """
+    Put rows of choices into one tensor, filled up with -100.
+
+    Args:
+        rows (`Sequence[Sequence[Sequence[int]]]`): a list for each choice of each row.
+
+    Returns:
+        `torch.Tensor`: `(B, C, L)` and int64.
+    """
+    most, longest = max(map(len, rows)), max((len(choice) for row in rows for choice in row), default=0)
+    filled = [
+        [[*choice, *[IGNORE] * (longest - len(choice))] for choice in (*row, *[()] * (most - len(row)))]
+        for row in rows
+    ]
+    return torch.tensor(filled, dtype=torch.long)
+
+
 def find_blanks(input_ids: torch.Tensor, mask_token_ids: Sequence[int] | None) -> torch.Tensor:
     """Where the mask tokens stand in `input_ids`: a `torch.BoolTensor` of its shape."""
     return torch.isin(input_ids, torch.tensor(mask_token_ids or [], dtype=torch.long, device=input_ids.device))
 
 
-def _find_sop(input_ids: torch.Tensor, sop: int | None) -> torch.Tensor:
+def find_sop(input_ids: torch.Tensor, sop: int | None) -> torch.Tensor:
+    """Where the pieces of `input_ids` begin: a `torch.BoolTensor` of its shape."""
     return torch.zeros_like(input_ids, dtype=torch.bool) if sop is None else input_ids == sop
 
 
@@ -155,7 +174,7 @@ def derive_positions(
     if block_position_ids is not None:
         is_sop = (block_position_ids == 1) & is_token
     else:
-        is_sop = _find_sop(input_ids, sop) & is_token
+        is_sop = find_sop(input_ids, sop) & is_token
     piece = is_sop.long().cumsum(-1)  # 0 in Part A, k in the k-th piece
     in_part_b = (piece > 0) & is_token
     is_blank = find_blanks(input_ids, mask_token_ids) & is_token & ~in_part_b
@@ -194,7 +213,7 @@ def derive_documents(
         `tuple[torch.LongTensor, torch.LongTensor]`: `block_position_ids` and `document_ids`, each of shape `(B, T)`.
     """
     place = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-    is_sop = _find_sop(input_ids, sop)
+    is_sop = find_sop(input_ids, sop)
     # a piece may stand on position 0 too: its sop begins no document, and neither do the tokens after it (a document right
     # after such a piece cannot be told apart, it needs document_ids)
     last = torch.where((position_ids != 0) | is_sop, place, -1).cummax(-1)[0]  # token off position 0, or sop
@@ -203,6 +222,15 @@ def derive_documents(
     first = torch.where(begins, place, 0).cummax(-1)[0]
     last_sop = torch.where(is_sop, place, -1).cummax(-1)[0]
     return torch.where(last_sop >= first, place - last_sop + 1, 0), begins.long().cumsum(-1)
+
+
+def hide_end_of_text(input_ids, attention_mask, ends) -> torch.Tensor:
+    """Mask the token that ends each text: what follows it would stand after the end."""
+    place = torch.arange(input_ids.shape[1], device=input_ids.device)
+    is_last = place == torch.where(attention_mask.bool(), place, -1).amax(-1, keepdim=True)
+    ends = torch.tensor([ends] if isinstance(ends, int) else ends or [], dtype=torch.long, device=input_ids.device)
+    is_end = is_last & torch.isin(input_ids, ends) & (attention_mask.sum(-1, keepdim=True) > 1)
+    return attention_mask.masked_fill(is_end, 0)
 
 
 def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids: torch.Tensor | None) -> None:
@@ -215,9 +243,10 @@ def check_position_shapes(position_ids: torch.Tensor | None, block_position_ids:
             )
 
 
-def check_positions_fit(position_ids, block_position_ids, inputs_embeds) -> None:
-    """Refuse positions of another length than the row."""
-    rows, length = inputs_embeds.shape[:2]
+def check_row(source, attention_mask, position_ids, block_position_ids) -> None:
+    """Refuse what does not fit the row `source`, ids (B, T) or embeddings, and what the old code called a mask."""
+    check_position_shapes(position_ids, block_position_ids)
+    rows, length = source.shape[:2]
     if length == 0:
         raise ValueError("The rows are empty: give at least one token.")
     for name, positions in (("position_ids", position_ids), ("block_position_ids", block_position_ids)):
@@ -226,22 +255,17 @@ def check_positions_fit(position_ids, block_position_ids, inputs_embeds) -> None
                 f"{name} have shape {tuple(positions.shape)}, the row has {(rows, length)}. Give one position for each "
                 "token of each row. (With PEFT's virtual tokens, import transformers_glm: it lays them out.)"
             )
-
-
-def check_mask_shape(attention_mask) -> None:
-    """Refuse what the old code called a mask, the length of Part A."""
-    number = isinstance(attention_mask, int | float)
-    if number or (isinstance(attention_mask, torch.Tensor) and attention_mask.dim() not in (2, 4)):
-        got = attention_mask if number else tuple(attention_mask.shape)
+    shape = tuple(attention_mask.shape) if isinstance(attention_mask, torch.Tensor) else None
+    if isinstance(attention_mask, int | float) or (shape is not None and len(shape) not in (2, 4)):
         raise ValueError(
-            f"attention_mask must have shape (batch, sequence), got {got}. The old GLM code took the "
+            f"attention_mask must have shape (batch, sequence), got {attention_mask if shape is None else shape}. The old GLM code took the "
             "length of Part A for it: leave that to block_position_ids, which are 0 in Part A, and pass 1 on tokens, 0 on "
             "padding."
         )
 
 
-def check_range(ids: torch.Tensor, size: int, name: str, table: str) -> None:
-    """Name an id outside its table. On an accelerator the look would stall it, and its own assertion speaks."""
+def check_ids(ids: torch.Tensor, size: int, name: str, table: str) -> None:
+    """Refuse an id outside its table. On an accelerator the look would stall it, and the accelerator's own assertion speaks."""
     if ids.device.type != "cpu" or torch.compiler.is_compiling() or ids.numel() == 0:
         return
     lowest, highest = (int(bound) for bound in torch.aminmax(ids))
@@ -250,3 +274,25 @@ def check_range(ids: torch.Tensor, size: int, name: str, table: str) -> None:
             f"{name} holds {highest if highest >= size else lowest}, outside the {table} of {size}. Shorten the text or take "
             "a model with a larger table; ids must come from the tokenizer that belongs to the model."
         )
+
+
+def check_labels(labels, inputs, vocab_size, has_virtual_tokens) -> torch.Tensor:
+    """Labels (B, T) that fit the row `inputs` and the vocabulary."""
+    if has_virtual_tokens:
+        labels = _cover_virtual_tokens(labels, inputs.shape[1])
+    check_ids(labels.masked_fill(labels == -100, 0), vocab_size, "labels", "vocabulary (vocab_size)")
+    if labels.shape != inputs.shape[:2]:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)}, the row has {tuple(inputs.shape[:2])}. Labels are aligned with "
+            "the logits of a row that holds Part B; for a separate target leave Part B out of input_ids and pass "
+            "decoder_input_ids (DataCollatorForSeq2Seq(tokenizer, model=model) does)."
+        )
+    return labels
+
+
+def _cover_virtual_tokens(labels, length):
+    """Labels of the last `length` places: virtual tokens come first and predict nothing, whether labels count them or not."""
+    missing = length - labels.shape[-1]
+    if labels.dim() != 2 or missing == 0 or bool((labels[:, : max(-missing, 0)] != -100).any()):
+        return labels
+    return torch.nn.functional.pad(labels, (missing, 0), value=-100)

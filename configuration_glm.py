@@ -37,7 +37,7 @@ class GLMConfig(PreTrainedConfig):
             Largest position, and largest position within a piece. Both tables hold one row more, as the released ones.
         embedding_dropout_prob (`float`, *optional*, defaults to 0.1): dropout on the sum of the embeddings.
         attention_dropout_prob (`float`, *optional*, defaults to 0.1): dropout on the attention probabilities.
-        output_dropout_prob (`float`, *optional*, defaults to 0.1): dropout on what attention and MLP add to the stream.
+        output_dropout_prob (`float`, *optional*, defaults to 0.1): dropout on what attention and MLP add to the residual stream.
         layernorm_epsilon (`float`, *optional*, defaults to 1e-05): epsilon of the layer norms.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights; output projections have `initializer_range / sqrt(2 * num_layers)`.

@@ -27,41 +27,33 @@ from transformers.utils.deprecation import deprecate_kwarg
 
 
 try:
-    from .blank_infilling_glm import find_blanks
+    from .blank_infilling_glm import find_blanks, hide_end_of_text
     from .inputs_glm import (
         POSITIONS,
         Prompt,
         begin_piece,
-        check_cache,
-        check_one_kind,
-        check_reading,
         count_new_tokens,
-        find_sop,
-        hide_end_of_text,
         is_rest,
         lay_out_prompt,
         pad_left,
         refuse,
         settle_positions,
+        tell_kind,
         tell_padding,
     )
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import find_blanks
+    from blank_infilling_glm import find_blanks, hide_end_of_text
     from inputs_glm import (
         POSITIONS,
         Prompt,
         begin_piece,
-        check_cache,
-        check_one_kind,
-        check_reading,
         count_new_tokens,
-        find_sop,
-        hide_end_of_text,
         is_rest,
         lay_out_prompt,
         pad_left,
         refuse,
         settle_positions,
+        tell_kind,
         tell_padding,
     )
 
@@ -72,37 +64,23 @@ logger = logging.get_logger(__name__)
 # What Transformers calls, and is called by, here: each with the parameters that this code was written for. A release that
 # renames one would drop what it does not know without a word, and generate other text.
 WRITTEN_FOR = "5.24"
-HOOKS = (
-    (
-        GenerationMixin.generate,
-        "self inputs generation_config logits_processor stopping_criteria prefix_allowed_tokens_fn synced_gpus "
-        "assistant_model streamer negative_prompt_ids negative_prompt_attention_mask custom_generate kwargs",
-    ),
-    (
-        GenerationMixin.prepare_inputs_for_generation,
-        "self input_ids next_sequence_length cache attention_mask inputs_embeds is_first_iteration kwargs",
-    ),
-    (
-        GenerationMixin.init_continuous_batching,
-        "self generation_config continuous_batching_config workload_hints",
-    ),
-    (
-        create_masks_for_generate,
-        "config inputs_embeds attention_mask cache position_ids or_mask_function and_mask_function block_sequence_ids "
-        "kwargs",
-    ),
-    (
-        create_causal_mask,
-        "config inputs_embeds attention_mask cache position_ids or_mask_function and_mask_function block_sequence_ids "
-        "layer_idx allow_is_causal_skip",
-    ),
-)
+HOOKS = {
+    GenerationMixin.generate: "self inputs generation_config logits_processor stopping_criteria prefix_allowed_tokens_fn "
+    "synced_gpus assistant_model streamer negative_prompt_ids negative_prompt_attention_mask custom_generate kwargs",
+    GenerationMixin.prepare_inputs_for_generation: "self input_ids next_sequence_length cache attention_mask inputs_embeds "
+    "is_first_iteration kwargs",
+    GenerationMixin.init_continuous_batching: "self generation_config continuous_batching_config workload_hints",
+    create_masks_for_generate: "config inputs_embeds attention_mask cache position_ids or_mask_function and_mask_function "
+    "block_sequence_ids kwargs",
+    create_causal_mask: "config inputs_embeds attention_mask cache position_ids or_mask_function and_mask_function "
+    "block_sequence_ids layer_idx allow_is_causal_skip",
+}
 
 
 def find_changed_hooks(hooks=HOOKS) -> str | None:
     """What a release of Transformers changed in the signatures that `generate` relies on; None: nothing."""
     changes = []
-    for function, expected in hooks:
+    for function, expected in hooks.items():
         found, expected = tuple(inspect.signature(function).parameters), tuple(expected.split())
         if found != expected:
             new, gone = [name for name in found if name not in expected], [n for n in expected if n not in found]
@@ -247,25 +225,15 @@ class GLMGenerationMixin(GenerationMixin):
         if input_ids is None:
             return super().generate(None, generation_config, **kwargs)
         prompt = Prompt(input_ids, given is None, settings, generation_config)
-        check_reading(settings, kwargs)
         kwargs = settle_positions(self.config, input_ids, kwargs)
         if self.config.decoder_start_token_id is None or is_rest(input_ids, kwargs):
             return self._generate_row(prompt, kwargs)
-        has_sop = find_sop(self.config, input_ids, kwargs.get("block_position_ids"))
-        has_blank = self._has_blank(input_ids)
-        check_one_kind(has_sop, has_blank)
-        is_piece = bool(has_blank.all()) and not bool(has_sop.any())
-        if kwargs.get("decoder_input_ids") is not None and not is_piece:
-            raise ValueError(
-                "decoder_input_ids begin the piece of a blank: beside them every row of the prompt is a Part A without sop, "
-                f"with one of the mask tokens (ids {self.config.mask_token_ids}) where the piece belongs."
-            )
-        check_cache(self.config, input_ids, kwargs.get("cache"), has_sop, is_piece)
+        kind = tell_kind(self.config, input_ids, kwargs)
         if kwargs.get("attention_mask") is None:
             kwargs["attention_mask"] = tell_padding(self.config, input_ids, prompt.settings)
-        if bool(has_sop.all()):
+        if kind == "row":
             return self._generate_row(*pad_left(prompt, kwargs))
-        if is_piece:
+        if kind == "piece":
             return self._generate_piece(prompt, kwargs)
         if given is None:
             raise ValueError(
@@ -454,7 +422,7 @@ class GLMGenerationMixin(GenerationMixin):
             if not is_first_iteration:
                 length = int(cache.get_seq_length()) + next_sequence_length
         if cache is None and attention_mask is not None and next_sequence_length is None:
-            attention_mask = attention_mask[:, :length]  # there too, Transformers makes it longer and the row not
+            attention_mask = attention_mask[:, :length]  # there too, Transformers lengthens the mask and not the row
         has_positions = position_ids is not None and block_position_ids is not None
         if has_positions:
             position_ids, block_position_ids = _count_on(position_ids, block_position_ids, length)
@@ -491,7 +459,7 @@ class GLMGenerationMixin(GenerationMixin):
 
 
 def _change(generation_config, kwargs, changes):
-    """Settings beside the caller's, where the caller gave them: Transformers takes a configuration or arguments."""
+    """The changed settings, where the caller gave the others: Transformers takes a configuration or arguments."""
     if generation_config is None:
         return None, {**kwargs, **changes}
     generation_config = copy.deepcopy(generation_config)

@@ -4,16 +4,15 @@
 from typing import NamedTuple
 
 import torch
-from torch import nn
 from transformers import GenerationConfig
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation import GenerationMode
 
 
 try:
-    from .blank_infilling_glm import check_position_shapes, check_range, derive_positions
+    from .blank_infilling_glm import check_position_shapes, check_row, derive_positions, find_blanks, find_sop
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import check_position_shapes, check_range, derive_positions
+    from blank_infilling_glm import check_position_shapes, check_row, derive_positions, find_blanks, find_sop
 
 
 # arguments that would be silently wrong, and why
@@ -35,10 +34,7 @@ POSITIONS = ("position_ids", "block_position_ids")
 
 
 class Prompt(NamedTuple):
-    """
-    What `generate` was given: ids (B, T), whether they only stand for embeddings, all settings in force, and the configuration
-    of the caller.
-    """
+    """What `generate` was given: ids (B, T), or what stands for embeddings, all settings in force, the caller's configuration."""
 
     input_ids: torch.Tensor
     embedded: bool
@@ -47,7 +43,11 @@ class Prompt(NamedTuple):
 
 
 def refuse(config, settings, kwargs) -> None:
-    """Name an argument or a setting in force that would be silently wrong."""
+    """
+    Name an argument or a setting in force that would be silently wrong. Without a cache of its own each step reads the row again,
+    so it takes none of the caller's. Candidates of an assistant or of a prompt lookup are checked in a row that is read from its
+    beginning, by its tokens.
+    """
     given = settings.to_dict() | kwargs
     neutral = {"guidance_scale": 1, "decoder_start_token_id": config.decoder_start_token_id}
     for name, reason in REFUSED.items():
@@ -56,72 +56,6 @@ def refuse(config, settings, kwargs) -> None:
             continue
         shown = f"{name}={value}" if isinstance(value, (int, float)) else name
         raise ValueError(f"{shown}: {reason}")
-
-
-def is_rest(input_ids, kwargs) -> bool:
-    """New tokens alone, the rest of a row whose beginning is in the cache; its mask is that of the whole row."""
-    mask, cache = kwargs.get("attention_mask"), kwargs.get("cache")
-    return cache is not None and mask is not None and mask.shape[1] > input_ids.shape[1]
-
-
-def tell_padding(config, input_ids, settings) -> torch.Tensor:
-    """The mask of a prompt that comes without, by the rule of Transformers: padding is told by its id unless that ends texts."""
-    ends = settings.eos_token_id
-    meaning = {config.decoder_start_token_id, *([ends] if isinstance(ends, int) else ends or [])}
-    if settings.pad_token_id is None or settings.pad_token_id in meaning:
-        return torch.ones_like(input_ids)
-    return input_ids.ne(settings.pad_token_id).long()
-
-
-def find_sop(config, input_ids, block_position_ids) -> torch.Tensor:
-    """Which rows have a piece: by sop, or by block positions of the caller's own (B,)."""
-    has_sop = (input_ids == config.decoder_start_token_id).any(-1)
-    if block_position_ids is not None:
-        has_sop = has_sop | (block_position_ids > 0).any(-1)
-    return has_sop
-
-
-def check_one_kind(has_sop, has_blank) -> None:
-    """All rows of a batch are continued in the same way."""
-    if bool(has_sop.all()):
-        return
-    if bool(has_sop.any()):
-        raise ValueError(
-            f"Row {int((~has_sop).nonzero()[0])} of the prompt has no sop and row {int(has_sop.nonzero()[0])} has one. "
-            "Generate from rows of one kind: all with sop, or Part A alone in all."
-        )
-    if bool(has_blank.any()) and not bool(has_blank.all()):
-        raise ValueError(
-            f"Row {int((~has_blank).nonzero()[0])} of the prompt has no blank and row {int(has_blank.nonzero()[0])} has "
-            "one. Put a mask token into every row, or generate from the two kinds separately."
-        )
-
-
-def check_cache(config, input_ids, cache, has_sop, is_piece) -> None:
-    """A cache holds all of Part A and what the row goes on with, except its last token at least; or nothing."""
-    seen = 0 if cache is None else int(cache.get_seq_length())
-    length = input_ids.shape[1]
-    most = length if is_piece else length - 1
-    if bool(has_sop.any()):
-        length = int((input_ids == config.decoder_start_token_id).long().argmax(-1).max())
-    if seen and (seen < length or not (is_piece or bool(has_sop.any()))):
-        raise ValueError(
-            f"The cache holds {seen} token(s) and Part A has {length}, its blank included: all of Part A sees each other, so "
-            "a cache holds all of it, or none. Pass the cache of the whole Part A, or leave cache out."
-        )
-    if seen > most:
-        raise ValueError(
-            f"The cache holds {seen} token(s), and of this prompt it may hold {most}: what follows Part A, and the last token "
-            "of a row, are read now. A cache that was generated with holds the piece too: crop it, or pass the whole row. Beside "
-            "new tokens alone pass the attention_mask of the whole row, and both positions."
-        )
-
-
-def check_reading(settings, kwargs) -> None:
-    """
-    Without a cache of its own each step reads the row again, so it takes none of the caller's. Candidates of an assistant or
-    of a prompt lookup are checked in a row that is read from its beginning, by its tokens.
-    """
     cache = kwargs.get("cache")
     if cache is not None and settings.use_cache is False:
         raise ValueError(
@@ -142,17 +76,77 @@ def check_reading(settings, kwargs) -> None:
         )
 
 
+def is_rest(input_ids, kwargs) -> bool:
+    """New tokens alone, the rest of a row whose beginning is in the cache; its mask is that of the whole row."""
+    mask, cache = kwargs.get("attention_mask"), kwargs.get("cache")
+    return cache is not None and mask is not None and mask.shape[1] > input_ids.shape[1]
+
+
+def tell_padding(config, input_ids, settings) -> torch.Tensor:
+    """The mask of a prompt that comes without, by the rule of Transformers: padding is told by its id unless that ends texts."""
+    ends = settings.eos_token_id
+    meaning = {config.decoder_start_token_id, *([ends] if isinstance(ends, int) else ends or [])}
+    if settings.pad_token_id is None or settings.pad_token_id in meaning:
+        return torch.ones_like(input_ids)
+    return input_ids.ne(settings.pad_token_id).long()
+
+
+def tell_kind(config, input_ids, kwargs) -> str:
+    """
+    How all rows of a prompt are continued: "row", as they have sop or block positions of the caller's own; "piece", as they are
+    Part A alone; or "text", as they have neither. A cache and `decoder_input_ids` have to fit.
+    """
+    has_sop = find_sop(input_ids, config.decoder_start_token_id).any(-1)
+    if (block_position_ids := kwargs.get("block_position_ids")) is not None:
+        has_sop = has_sop | (block_position_ids > 0).any(-1)
+    has_blank = find_blanks(input_ids, config.mask_token_ids).any(-1)
+    kind = "row" if bool(has_sop.all()) else "piece" if bool(has_blank.all()) else "text"
+    if kind != "row" and bool(has_sop.any()):
+        raise ValueError(
+            f"Row {int((~has_sop).nonzero()[0])} of the prompt has no sop and row {int(has_sop.nonzero()[0])} has one. "
+            "Generate from rows of one kind: all with sop, or Part A alone in all."
+        )
+    if kind == "text" and bool(has_blank.any()):
+        raise ValueError(
+            f"Row {int((~has_blank).nonzero()[0])} of the prompt has no blank and row {int(has_blank.nonzero()[0])} has "
+            "one. Put a mask token into every row, or generate from the two kinds separately."
+        )
+    if kwargs.get("decoder_input_ids") is not None and kind != "piece":
+        raise ValueError(
+            "decoder_input_ids begin the piece of a blank: beside them every row of the prompt is a Part A without sop, "
+            f"with one of the mask tokens (ids {config.mask_token_ids}) where the piece belongs."
+        )
+    _check_cache(config, input_ids, kwargs.get("cache"), kind)
+    return kind
+
+
+def _check_cache(config, input_ids, cache, kind):
+    """A cache holds all of Part A and what the row goes on with, except its last token at least; or nothing."""
+    seen = 0 if cache is None else int(cache.get_seq_length())
+    length = input_ids.shape[1]
+    most = length if kind == "piece" else length - 1
+    if kind == "row":
+        length = int((input_ids == config.decoder_start_token_id).long().argmax(-1).max())
+    if seen and (seen < length or kind == "text"):
+        raise ValueError(
+            f"The cache holds {seen} token(s) and Part A has {length}, its blank included: all of Part A sees each other, so "
+            "a cache holds all of it, or none. Pass the cache of the whole Part A, or leave cache out."
+        )
+    if seen > most:
+        raise ValueError(
+            f"The cache holds {seen} token(s), and of this prompt it may hold {most}: what follows Part A, and the last token "
+            "of a row, are read now. A cache that was generated with holds the piece too: crop it, or pass the whole row. Beside "
+            "new tokens alone pass the attention_mask of the whole row, and both positions."
+        )
+
+
 def begin_piece(config, input_ids, kwargs) -> tuple:
     """What stands in Part B before it is generated, sop or `decoder_input_ids`, and which columns are no padding."""
     sop = input_ids.new_full((input_ids.shape[0], 1), config.decoder_start_token_id)
     begun, mask = kwargs.pop("decoder_input_ids", None), kwargs.pop("decoder_attention_mask", None)
     if begun is None:
         return sop, torch.ones_like(sop)
-    if begun.dim() != 2 or begun.shape[0] != input_ids.shape[0]:
-        raise ValueError(
-            f"decoder_input_ids have shape {tuple(begun.shape)}; they are (batch, tokens), and the prompt has "
-            f"{input_ids.shape[0]} row(s)."
-        )
+    _check_target("decoder_input_ids", begun, input_ids.shape[0])
     mask = torch.ones_like(begun) if mask is None else mask.to(begun.dtype)
     is_sop = begun == config.decoder_start_token_id
     if not bool(is_sop.any()):
@@ -167,23 +161,13 @@ def begin_piece(config, input_ids, kwargs) -> tuple:
     mask = mask * (is_sop.cumsum(-1) > 0)
     if bool(mask[:, -1].all()):
         return begun, mask
-    order = (
-        mask.bool().long().argsort(dim=-1, stable=True)
-    )  # what follows is written behind the tokens, not the padding
+    # what follows is written behind the tokens, not the padding
+    order = mask.bool().long().argsort(dim=-1, stable=True)
     return begun.gather(-1, order), mask.gather(-1, order)
 
 
-def hide_end_of_text(input_ids, attention_mask, ends) -> torch.Tensor:
-    """Mask the token that ends each text: what follows it would stand after the end."""
-    place = torch.arange(input_ids.shape[1], device=input_ids.device)
-    is_last = place == torch.where(attention_mask.bool(), place, -1).amax(-1, keepdim=True)
-    ends = torch.tensor([ends] if isinstance(ends, int) else ends or [], dtype=torch.long, device=input_ids.device)
-    is_end = is_last & torch.isin(input_ids, ends) & (attention_mask.sum(-1, keepdim=True) > 1)
-    return attention_mask.masked_fill(is_end, 0)
-
-
 def pad_left(prompt, kwargs) -> tuple:
-    """Rows that have sop, with padding behind their last token put before their first: what follows is written behind them."""
+    """Rows that have sop, their padding moved before their first token, as what follows is written behind their last one."""
     mask = kwargs["attention_mask"]
     if bool(mask[:, -1].all()) or mask.shape != prompt.input_ids.shape:
         return prompt, kwargs
@@ -206,8 +190,6 @@ def settle_positions(config, input_ids, kwargs) -> dict:
     """Positions that the caller gave: those of the prompt's columns only (old callers pass more), and both of them."""
     check_position_shapes(kwargs.get("position_ids"), kwargs.get("block_position_ids"))
     given = [name for name in POSITIONS if kwargs.get(name) is not None]
-    if not given or input_ids is None:
-        return kwargs
     for name in given:
         kwargs[name] = kwargs[name][:, : input_ids.shape[1]]
     if len(given) == 1:
@@ -216,9 +198,7 @@ def settle_positions(config, input_ids, kwargs) -> dict:
                 f"{given[0]} without the other one: tokens that follow a cache do not show it. Pass both position_ids and "
                 "block_position_ids of the new tokens."
             )
-        mask = kwargs.get("attention_mask")
-        is_token = torch.ones_like(input_ids).bool() if mask is None else mask.bool()
-        derived = derive(config, input_ids, is_token, kwargs.get("block_position_ids"))
+        derived = _derive(config, input_ids, kwargs)
         kwargs |= {name: value for name, value in zip(POSITIONS, derived, strict=True) if name not in given}
     return kwargs
 
@@ -233,24 +213,22 @@ def lay_out_prompt(config, input_ids, kwargs) -> dict:
             f"The attention mask has {mask.shape[1]} columns and input_ids {input_ids.shape[1]}: with a cache, "
             "pass the whole row, or position_ids and block_position_ids of the new tokens."
         )
-    is_token = torch.ones_like(input_ids).bool() if mask is None else mask.bool()
-    positions = derive(config, input_ids, is_token, kwargs.get("block_position_ids"))
-    return {**kwargs, "position_ids": positions[0], "block_position_ids": positions[1]}
+    return {**kwargs, **dict(zip(POSITIONS, _derive(config, input_ids, kwargs), strict=True))}
 
 
-def derive(config, input_ids, is_token, block_position_ids) -> tuple:
-    """Both positions (B, T), see [`derive_positions`]."""
+def _derive(config, input_ids, kwargs):
+    mask = kwargs.get("attention_mask")
     return derive_positions(
         input_ids,
-        is_token,
+        torch.ones_like(input_ids).bool() if mask is None else mask.bool(),
         mask_token_ids=config.mask_token_ids,
         sop=config.decoder_start_token_id,
-        block_position_ids=block_position_ids,
+        block_position_ids=kwargs.get("block_position_ids"),
     )
 
 
 def count_new_tokens(config, counted, settings, kwargs) -> int:
-    """How many tokens are asked for, all within the table of block positions; a max_length counts `counted` of the prompt."""
+    """How many tokens are asked for, which the block positions must suffice for; a max_length counts `counted` tokens before."""
     limit, taken = config.max_sequence_length, int(kwargs["block_position_ids"][:, -1].max())
     room = limit - taken + 1  # the last token is not read again
     new = settings.max_new_tokens
@@ -264,8 +242,15 @@ def count_new_tokens(config, counted, settings, kwargs) -> int:
     return new
 
 
-def check_cache_and_mask(cache, attention_mask, length) -> None:
-    """Refuse a cache of another kind, and a mask that leaves its columns out."""
+def check_inputs(source, attention_mask, position_ids, block_position_ids, document_ids, cache) -> None:
+    """Refuse what does not fit the row `source`, ids (B, T) or embeddings, or does not go with its documents or its cache."""
+    check_row(source, attention_mask, position_ids, block_position_ids)
+    if document_ids is not None and (position_ids is None or block_position_ids is None):
+        raise ValueError(
+            "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
+        )
+    if document_ids is not None and cache is not None:
+        raise ValueError("Packed rows (document_ids) take no cache: pass each document as a row of its own.")
     if isinstance(cache, EncoderDecoderCache):
         raise ValueError(
             "The cache is that of an encoder and a decoder, GLM is one Transformer. For PEFT's prefix tuning take "
@@ -273,21 +258,11 @@ def check_cache_and_mask(cache, attention_mask, length) -> None:
         )
     if not isinstance(cache, DynamicCache) or attention_mask is None or attention_mask.dim() != 2:
         return
-    if attention_mask.shape[1] < cache.get_seq_length() + length:
+    if attention_mask.shape[1] < cache.get_seq_length() + source.shape[1]:
         raise ValueError(
             f"attention_mask has {attention_mask.shape[1]} columns, the cache {cache.get_seq_length()} and the row "
-            f"{length}. Give a mask of both, the cache's columns first."
+            f"{source.shape[1]}. Give a mask of both, the cache's columns first."
         )
-
-
-def check_packed(position_ids, block_position_ids, cache) -> None:
-    """Refuse packed rows that come without positions, or with a cache."""
-    if position_ids is None or block_position_ids is None:
-        raise ValueError(
-            "Packed rows (document_ids) need position_ids and block_position_ids: the collator makes them."
-        )
-    if cache is not None:
-        raise ValueError("Packed rows (document_ids) take no cache: pass each document as a row of its own.")
 
 
 def refuse_decoder_embeddings(decoder_inputs_embeds) -> None:
@@ -299,23 +274,22 @@ def refuse_decoder_embeddings(decoder_inputs_embeds) -> None:
         )
 
 
-def check_labels(labels, inputs, vocab_size, has_virtual_tokens) -> torch.Tensor:
-    """Labels (B, T) that fit the row `inputs` and the vocabulary."""
-    if has_virtual_tokens:
-        labels = _cover_virtual_tokens(labels, inputs.shape[1])
-    check_range(labels.masked_fill(labels == -100, 0), vocab_size, "labels", "vocabulary (vocab_size)")
-    if labels.shape != inputs.shape[:2]:
+def check_two_streams(input_ids, inputs_embeds, position_ids, block_position_ids, decoder_input_ids, labels) -> None:
+    """Refuse positions beside two streams, and a target of another shape than (B, S)."""
+    if (input_ids is None) == (inputs_embeds is None) or position_ids is not None or block_position_ids is not None:
         raise ValueError(
-            f"labels have shape {tuple(labels.shape)}, the row has {tuple(inputs.shape[:2])}. Labels are aligned with "
-            "the logits of a row that holds Part B; for a separate target leave Part B out of input_ids and pass "
-            "decoder_input_ids (DataCollatorForSeq2Seq(tokenizer, model=model) does)."
+            "decoder_input_ids (two streams) need one of input_ids and inputs_embeds and lay Part B out by themselves: "
+            "leave out position_ids and block_position_ids, or pass one row with all of it."
         )
-    return labels
+    source = inputs_embeds if input_ids is None else input_ids
+    for name, target in (("labels", labels), ("decoder_input_ids", decoder_input_ids)):
+        if target is not None:
+            _check_target(name, target, source.shape[0])
 
 
-def _cover_virtual_tokens(labels, length):
-    """Labels of the last `length` places: virtual tokens come first and predict nothing, whether labels count them or not."""
-    missing = length - labels.shape[-1]
-    if labels.dim() != 2 or missing == 0 or bool((labels[:, : max(-missing, 0)] != -100).any()):
-        return labels
-    return nn.functional.pad(labels, (missing, 0), value=-100)
+def _check_target(name, target, rows):
+    if target.dim() != 2 or target.shape[0] != rows:
+        raise ValueError(
+            f"{name} have shape {tuple(target.shape)}; with two streams a target is (batch, target length), and "
+            f"input_ids have {rows} row(s)."
+        )

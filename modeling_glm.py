@@ -34,31 +34,15 @@ from transformers.utils.output_capturing import capture_outputs
 
 
 try:
-    from .blank_infilling_glm import (
-        check_mask_shape,
-        check_position_shapes,
-        check_positions_fit,
-        check_range,
-        derive_documents,
-        derive_positions,
-        find_blanks,
-    )
+    from .blank_infilling_glm import check_ids, check_labels, derive_documents, derive_positions, find_blanks, find_sop
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
-    from .inputs_glm import check_cache_and_mask, check_labels, check_packed, refuse_decoder_embeddings
+    from .inputs_glm import check_inputs, check_two_streams, refuse_decoder_embeddings
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import (
-        check_mask_shape,
-        check_position_shapes,
-        check_positions_fit,
-        check_range,
-        derive_documents,
-        derive_positions,
-        find_blanks,
-    )
+    from blank_infilling_glm import check_ids, check_labels, derive_documents, derive_positions, find_blanks, find_sop
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
-    from inputs_glm import check_cache_and_mask, check_labels, check_packed, refuse_decoder_embeddings
+    from inputs_glm import check_inputs, check_two_streams, refuse_decoder_embeddings
 
 
 logger = logging.get_logger(__name__)
@@ -264,19 +248,13 @@ class GLMPreTrainedModel(PreTrainedModel):
 class GLMModel(GLMPreTrainedModel):
     """GLM without a head: hidden states of Part A and Part B."""
 
+    _input_embed_layer = "word_embeddings"
+
     def __init__(self, config: GLMConfig):
         super().__init__(config)
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
         self.transformer = GLMTransformer(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The word embeddings."""
-        return self.word_embeddings
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the word embeddings."""
-        self.word_embeddings = value
 
     @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
     @merge_with_config_defaults
@@ -318,30 +296,25 @@ class GLMModel(GLMPreTrainedModel):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Pass exactly one of input_ids and inputs_embeds.")
-        check_position_shapes(position_ids, block_position_ids)
-        check_mask_shape(attention_mask)
-        check_cache_and_mask(cache, attention_mask, (inputs_embeds if input_ids is None else input_ids).shape[1])
+        source = inputs_embeds if input_ids is None else input_ids
+        check_inputs(source, attention_mask, position_ids, block_position_ids, document_ids, cache)
         if inputs_embeds is None:
-            check_range(input_ids, self.word_embeddings.weight.shape[0], "input_ids", "vocabulary (vocab_size)")
+            check_ids(input_ids, self.word_embeddings.weight.shape[0], "input_ids", "vocabulary (vocab_size)")
             inputs_embeds = self.word_embeddings(input_ids)
-        if document_ids is not None:
-            check_packed(position_ids, block_position_ids, cache)
-        elif self._may_be_packed(attention_mask, position_ids, block_position_ids, cache):
-            ids = self._recognize(inputs_embeds) if input_ids is None else input_ids
-            block_position_ids, document_ids = derive_documents(ids, position_ids, self.config.decoder_start_token_id)
-        elif use_cache and cache is None:
+        if document_ids is None and self._may_be_packed(attention_mask, position_ids, block_position_ids, cache):
+            sop = self.config.decoder_start_token_id
+            block_position_ids, document_ids = derive_documents(self._recognize(source), position_ids, sop)
+        if document_ids is None and use_cache and cache is None:
             cache = DynamicCache(config=self.config)
         if position_ids is None or block_position_ids is None:
-            check_positions_fit(position_ids, block_position_ids, inputs_embeds)
-            derived = self._derive_positions(input_ids, inputs_embeds, attention_mask, block_position_ids, cache)
+            derived = self._derive_positions(source, attention_mask, block_position_ids, cache)
             position_ids = derived[0] if position_ids is None else position_ids
             block_position_ids = derived[1] if block_position_ids is None else block_position_ids
-        check_positions_fit(position_ids, block_position_ids, inputs_embeds)
         block_position_ids = block_position_ids.expand(inputs_embeds.shape[:2])
         rows = self.transformer.position_embeddings.weight.shape[0]
-        check_range(position_ids, rows, "position_ids", "position table (max_sequence_length + 1)")
+        check_ids(position_ids, rows, "position_ids", "position table (max_sequence_length + 1)")
         if self.config.block_position_encoding:
-            check_range(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length + 1)")
+            check_ids(block_position_ids, rows, "block_position_ids", "position table (max_sequence_length + 1)")
         hidden_states = self.transformer(
             inputs_embeds,
             position_ids,
@@ -352,39 +325,38 @@ class GLMModel(GLMPreTrainedModel):
         )
         return BaseModelOutputWithPast(last_hidden_state=hidden_states, cache=cache)
 
-    def _derive_positions(self, input_ids, inputs_embeds, attention_mask, block_position_ids, cache):
-        """Positions of rows that come without."""
-        length = inputs_embeds.shape[1]
+    def _derive_positions(self, source, attention_mask, block_position_ids, cache):
+        """Both positions of rows (ids or embeddings) that come without one of them or both."""
+        length = source.shape[1]
         if length == 1 and cache is not None and cache.get_seq_length() > 0:
             raise ValueError(
                 "A token that follows a cache does not show its positions: pass position_ids and block_position_ids."
             )
-        is_token = torch.ones(inputs_embeds.shape[:2], dtype=torch.bool, device=inputs_embeds.device)
-        if attention_mask is not None and attention_mask.dim() == 2:
-            is_token = attention_mask[:, -length:].to(inputs_embeds.device).bool()
-        if input_ids is None:
-            input_ids = self._recognize(inputs_embeds)
+        is_padded = attention_mask is not None and attention_mask.dim() == 2
+        is_token = torch.ones(source.shape[:2], dtype=torch.bool, device=source.device)
+        if is_padded:
+            is_token = attention_mask[:, -length:].to(source.device).bool()
         position_ids, block_position_ids = derive_positions(
-            input_ids,
+            self._recognize(source),
             is_token,
             mask_token_ids=self.config.mask_token_ids,
             sop=self.config.decoder_start_token_id,
             block_position_ids=block_position_ids,
         )
         if cache is not None:
-            before = cache.get_seq_length()
-            if attention_mask is not None and attention_mask.dim() == 2:
-                before = attention_mask[:, :-length].sum(-1, keepdim=True).long()
+            before = attention_mask[:, :-length].sum(-1, keepdim=True).long() if is_padded else cache.get_seq_length()
             position_ids = position_ids + before
         return position_ids, block_position_ids
 
-    def _recognize(self, inputs_embeds):
-        """The ids of sop and the mask tokens among embeddings that were looked up in the table; -1 for all others."""
-        input_ids = torch.full(inputs_embeds.shape[:2], -1, device=inputs_embeds.device)
+    def _recognize(self, source):
+        """The ids (B, T) of a row; of its embeddings those of sop and the mask tokens, -1 for all others."""
+        if source.dim() == 2:
+            return source
+        input_ids = torch.full(source.shape[:2], -1, device=source.device)
         for token_id in {self.config.decoder_start_token_id, *(self.config.mask_token_ids or [])} - {None}:
             # looked up: weights that are offloaded are there only while their module runs, and an adapter may add to them
-            embedding = self.word_embeddings(torch.tensor(token_id, device=inputs_embeds.device))
-            input_ids = input_ids.masked_fill((inputs_embeds == embedding).all(-1), token_id)
+            embedding = self.word_embeddings(torch.tensor(token_id, device=source.device))
+            input_ids = input_ids.masked_fill((source == embedding).all(-1), token_id)
         return input_ids
 
     def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, cache):
@@ -406,7 +378,7 @@ class GLMModel(GLMPreTrainedModel):
         if cache is not None:
             # create_causal_mask reads it by the key's place in the cache; a lone new token sees all that is there
             part_a = None if part_a.shape[1] == 1 else self._at_cache_places(part_a, cache)
-        # no position_ids here: create_causal_mask takes any step but +1 for the start of another packed sequence
+        # no position_ids here: create_causal_mask takes every step except +1 for the start of another packed sequence
         mask = create_causal_mask(self.config, inputs_embeds, attention_mask, cache, block_sequence_ids=part_a)
         return _additive(mask, inputs_embeds)
 
@@ -428,7 +400,7 @@ class GLMModel(GLMPreTrainedModel):
         return _additive(mask, inputs_embeds)
 
     def _ready_mask(self, mask, dtype):
-        """A mask given whole, in the form that the attention implementation reads: all would add 0 and 1 to the scores."""
+        """A mask given whole, in the form that the attention implementation reads, which would add 0 and 1 to the scores."""
         additive = mask.is_floating_point() and (torch.compiler.is_compiling() or bool((mask <= 0).all()))
         if self.config._attn_implementation == "flex_attention":
             if additive:
@@ -539,23 +511,21 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         """
         refuse_decoder_embeddings(kwargs.pop("decoder_inputs_embeds", None))
         source = inputs_embeds if input_ids is None else input_ids
-        row = source
         if decoder_input_ids is not None or self._is_two_stream_call(source, block_position_ids, labels):
-            one_source = (input_ids is None) != (inputs_embeds is None)
-            if not one_source or position_ids is not None or block_position_ids is not None:
-                raise ValueError(
-                    "decoder_input_ids (two streams) need one of input_ids and inputs_embeds and lay Part B out by themselves: "
-                    "leave out position_ids and block_position_ids, or pass one row with all of it."
-                )
-            row = self._target_of(source, decoder_input_ids, labels)
-            joined, attention_mask = self._join_streams(source, attention_mask, row, decoder_attention_mask)
-            input_ids, inputs_embeds = (joined, None) if inputs_embeds is None else (None, joined)
-            logits_to_keep = row.shape[1]
-        elif labels is not None or self.training:
-            logits_to_keep = 0 if labels is not None else logits_to_keep
-            self._warn_of_what_teaches_nothing(source, block_position_ids, labels)
+            # two streams become one row, in which the target predicts
+            check_two_streams(input_ids, inputs_embeds, position_ids, block_position_ids, decoder_input_ids, labels)
+            if decoder_input_ids is None:
+                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+            row, attention_mask = self._join_streams(source, attention_mask, decoder_input_ids, decoder_attention_mask)
+            input_ids, inputs_embeds = (row, None) if inputs_embeds is None else (None, row)
+            predicting, logits_to_keep = decoder_input_ids, decoder_input_ids.shape[1]
+        else:
+            # one row predicts as it is
+            predicting, logits_to_keep = source, logits_to_keep if labels is None else 0
+            if labels is not None or self.training:
+                self._warn_of_what_teaches_nothing(source, block_position_ids, labels)
         if labels is not None:
-            labels = check_labels(labels, row, self.config.vocab_size, inputs_embeds is not None)
+            labels = check_labels(labels, predicting, self.config.vocab_size, inputs_embeds is not None)
         outputs = self.glm(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -643,34 +613,13 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         sop = self.config.decoder_start_token_id
         if block_position_ids is not None or sop is None or torch.compiler.is_compiling():
             return False
-        return not bool((self._ids(source) == sop).any())
-
-    def _target_of(self, source, decoder_input_ids, labels):
-        """Part B of two streams: what was given, or made of the labels."""
-        for name, target in (("labels", labels), ("decoder_input_ids", decoder_input_ids)):
-            if target is not None and (target.dim() != 2 or target.shape[0] != source.shape[0]):
-                raise ValueError(
-                    f"{name} have shape {tuple(target.shape)}; with two streams a target is (batch, target length), and "
-                    f"input_ids have {source.shape[0]} row(s)."
-                )
-        return self.prepare_decoder_input_ids_from_labels(labels) if decoder_input_ids is None else decoder_input_ids
+        return not bool((self.glm._recognize(source) == sop).any())
 
     def _join_streams(self, source, attention_mask, decoder_input_ids, decoder_attention_mask):
         """Part A (ids or embeddings) and Part B in one row; what stands before the first sop of Part B is padding."""
+        in_part_b = find_sop(decoder_input_ids, self.config.decoder_start_token_id).cumsum(-1) > 0
         if not torch.compiler.is_compiling():
-            has_blank = self._has_blank(source)
-            if not bool(has_blank.all()):
-                raise ValueError(
-                    f"Row {int((~has_blank).nonzero()[0])} has no blank in Part A to write the target into: it holds none of "
-                    f"the mask tokens (ids {self.config.mask_token_ids}). Put one into the source text, for example at its "
-                    "end, and see that truncation keeps it."
-                )
-        in_part_b = (decoder_input_ids == self.config.decoder_start_token_id).cumsum(-1) > 0
-        if not torch.compiler.is_compiling() and not bool(in_part_b[:, -1].all()):
-            raise ValueError(
-                f"Row {int((~in_part_b[:, -1]).nonzero()[0])} of decoder_input_ids has no sop (id "
-                f"{self.config.decoder_start_token_id}). Make them with prepare_decoder_input_ids_from_labels(labels)."
-            )
+            self._check_blank_and_sop(self._has_blank(source), in_part_b[:, -1])
         if decoder_attention_mask is not None:
             in_part_b = in_part_b & decoder_attention_mask.bool()
         if attention_mask is None:
@@ -679,11 +628,21 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         target = self.glm.word_embeddings(decoder_input_ids) if source.dim() == 3 else decoder_input_ids
         return torch.cat([source, target], dim=1), joined_mask
 
-    def _has_blank(self, source):
-        return find_blanks(self._ids(source), self.config.mask_token_ids).any(-1)
+    def _check_blank_and_sop(self, has_blank, has_sop):
+        if not bool(has_blank.all()):
+            raise ValueError(
+                f"Row {int((~has_blank).nonzero()[0])} has no blank in Part A to write the target into: it holds none of the "
+                f"mask tokens (ids {self.config.mask_token_ids}). Put one into the source text, for example at its end, and "
+                "see that truncation keeps it."
+            )
+        if not bool(has_sop.all()):
+            raise ValueError(
+                f"Row {int((~has_sop).nonzero()[0])} of decoder_input_ids has no sop (id "
+                f"{self.config.decoder_start_token_id}). Make them with prepare_decoder_input_ids_from_labels(labels)."
+            )
 
-    def _ids(self, source):
-        return self.glm._recognize(source) if source.dim() == 3 else source
+    def _has_blank(self, source):
+        return find_blanks(self.glm._recognize(source), self.config.mask_token_ids).any(-1)
 
 
 class GLMClassificationHead(nn.Module):

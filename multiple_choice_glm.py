@@ -8,20 +8,18 @@ import torch
 from torch import nn
 from transformers.cache_utils import Cache
 from transformers.loss.loss_utils import fixed_cross_entropy
-from transformers.modeling_outputs import (
-    MultipleChoiceModelOutput,
-)
+from transformers.modeling_outputs import MultipleChoiceModelOutput
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 from transformers.utils.deprecation import deprecate_kwarg
 
 
 try:
-    from .blank_infilling_glm import IGNORE, Blank, lay_out
+    from .blank_infilling_glm import IGNORE, Blank, lay_out, stack
     from .configuration_glm import GLMConfig
     from .modeling_glm import GLMModel, GLMPreTrainedModel
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
-    from blank_infilling_glm import IGNORE, Blank, lay_out
+    from blank_infilling_glm import IGNORE, Blank, lay_out, stack
     from configuration_glm import GLMConfig
     from modeling_glm import GLMModel, GLMPreTrainedModel
 
@@ -170,14 +168,11 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             rows = [torch.tensor(example[name]) for example in examples]
             return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value).to(input_ids.device)
 
-        def stacked(name):
-            choices = [[torch.tensor(choice, dtype=torch.long) for choice in example[name]] for example in examples]
-            return self._stack(choices, len(examples)).to(input_ids.device)
-
         row = [padded("input_ids", pad), padded("position_ids", 0), padded("block_position_ids", 0)]
         lengths = torch.tensor([len(example["input_ids"]) for example in examples], device=input_ids.device)
         mask = (torch.arange(row[0].shape[1], device=input_ids.device) < lengths[:, None]).long()
-        return row[0], mask, row[1], row[2], stacked("choice_ids"), stacked("choice_indices")
+        choices = [stack([example[name] for example in examples]) for name in ("choice_ids", "choice_indices")]
+        return row[0], mask, *row[1:], *(one.to(input_ids.device) for one in choices)
 
     @staticmethod
     def _check_right_choices(logits, labels):
@@ -198,13 +193,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             )
         if isinstance(choices, torch.Tensor):
             return choices
-        choices = choices[:rows]
-        most, longest = max(len(row) for row in choices), max(len(choice) for row in choices for choice in row)
-        stacked = choices[0][0].new_full((len(choices), most, longest), -100)
-        for index, row in enumerate(choices):
-            for number, choice in enumerate(row):
-                stacked[index, number, : len(choice)] = choice
-        return stacked
+        return stack([[choice.tolist() for choice in row] for row in choices[:rows]]).to(choices[0][0].device)
 
     @classmethod
     def _mask(cls, attention_mask, block_position_ids, document_ids, choice_indices, cache):
@@ -235,7 +224,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
 
     @staticmethod
     def _choice_of_each_token(block_position_ids, choice_indices):
-        """Which tokens are pieces of one choice: numbers (B, T), equal within a choice; a piece that none scores is alone."""
+        """Which tokens are pieces of one choice: numbers (B, T), equal within a choice; a piece that no choice scores is alone."""
         piece = (block_position_ids == 1).long().cumsum(-1)
         rows, choices, longest = choice_indices.shape
         number = torch.arange(1, choices + 1, device=piece.device).repeat_interleave(longest).expand(rows, -1)

@@ -11,9 +11,9 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 
 try:
-    from .blank_infilling_glm import IGNORE, Blank, lay_out
-except ImportError:  # run from a checkout or installed as top-level modules
-    from blank_infilling_glm import IGNORE, Blank, lay_out
+    from .blank_infilling_glm import IGNORE, Blank, lay_out, stack
+except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
+    from blank_infilling_glm import IGNORE, Blank, lay_out, stack
 
 
 SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
@@ -31,7 +31,7 @@ TOKEN_NAMES = {
     "eop_token": (EOP,),
 }
 BLANK_ROLES = ("mask_token", "smask_token", "gmask_token")
-NEW_TOKENS = ["[PAD]", "<|endoftext|>", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "[sMASK]", "[gMASK]", SOP, EOP]
+NEW_TOKENS = [names[0] for names in TOKEN_NAMES.values()]
 
 
 class GLMTokenizer(PreTrainedTokenizerFast):
@@ -77,10 +77,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     model_input_names = ["input_ids", "attention_mask"]
     padding_side = "right"
     truncation_side = "left"
-    SPECIAL_TOKENS_ATTRIBUTES = [
-        *PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES,
-        *(role for role in TOKEN_NAMES if role not in PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES),
-    ]
+    SPECIAL_TOKENS_ATTRIBUTES = list(dict.fromkeys([*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *TOKEN_NAMES]))
     _target_mode = False
 
     @classmethod
@@ -99,8 +96,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             backend = self._read_old_vocabulary(files, added, kwargs)
         kwargs.pop("trained_mask", None)
         for role, names in TOKEN_NAMES.items():
-            known = [name for name in names if backend.token_to_id(name) is not None]
-            kwargs.setdefault(role, known[0] if known else None)
+            kwargs.setdefault(role, next((name for name in names if backend.token_to_id(name) is not None), None))
         unk_token = kwargs["unk_token"]
         if unk_token is not None and _is_hidden(str(unk_token), backend):
             del kwargs["unk_token"]  # or it would become a token that is looked for in texts
@@ -124,7 +120,6 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         self.update_post_processor()
 
     def _read_old_vocabulary(self, files, added, settings) -> Tokenizer:
-        del files["tokenizer_file"]
         if not any(files.values()):
             wanted = " or ".join(self.vocab_files_names.values())
             raise ValueError(
@@ -181,7 +176,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         # of the old pieces the trainer keeps special tokens only
         kept = [names.get(unknown, unknown)] if unknown is not None and _is_hidden(unknown, self._tokenizer) else []
         settings = self.init_kwargs
-        # the base class renames the roles it knows, this all
+        # the base class renames the roles that it knows, this renames all
         self.init_kwargs = {
             key: names.get(str(value), value) if key in TOKEN_NAMES else value for key, value in settings.items()
         }
@@ -329,7 +324,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             targets (`str` or `Sequence`, *optional*):
                 For each text what belongs into its first blank, or a list with one target for each of its first blanks;
                 encoded as given, no space is put before it.
-            max_gen_length (`int`, *optional*, defaults to 512): a piece is cut to so many labels, `eop` included.
+            max_gen_length (`int`, *optional*, defaults to 512): a piece is cut to this many labels, `eop` included.
             padding (`bool`, *optional*, defaults to `False`): pad Part B to `max_gen_length` rather than to the longest.
 
         Returns:
@@ -341,16 +336,9 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             raise ValueError(f"max_gen_length={max_gen_length} leaves no token to generate. Give 1 or more.")
         rows = self._rows(inputs, self._blank_tokens())
         if targets is None:
-            laid_out = [self._lay_out(ids, mask, [Blank(places[0], [], [IGNORE])]) for ids, mask, places in rows]
-            return self._collate(laid_out, without="labels")
-        laid_out = []
-        for (ids, mask, places), answers in zip(rows, self._answers(targets, rows), strict=True):
-            labels = [[*answer, self.eop_token_id][:max_gen_length] for answer in answers]
-            blanks = [
-                Blank(place, answer, label) for place, answer, label in zip(places, answers, labels, strict=False)
-            ]
-            laid_out.append(self._lay_out(ids, mask, blanks))
-        return self._collate(laid_out, least=len(rows[0][0]) + max_gen_length if padding else 0)
+            return self._collate(rows, [[Blank(places[0], [], [IGNORE])] for _, _, places in rows], without="labels")
+        blanks = self._answered(targets, rows, max_gen_length)
+        return self._collate(rows, blanks, least=len(rows[0][1]) + max_gen_length if padding else 0)
 
     def build_inputs_for_multiple_choice(
         self, inputs: Mapping, choices: Sequence[Sequence[str]], max_length: int | None = None
@@ -379,28 +367,21 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         rows = self._rows(inputs, [self.mask_token])
         if isinstance(choices, str) or len(choices) != len(rows) or any(isinstance(row, str) for row in choices):
             raise ValueError(f"choices must be a list of texts for each of the {len(rows)} rows, got {choices!r}.")
-        laid_out, ids_of_choices, columns_of_choices = [], [], []
-        for (ids, mask, places), texts in zip(rows, choices, strict=True):
-            options = [self._text_ids(text) for text in texts]
+        ids, blanks, columns = [[self._text_ids(text) for text in texts] for texts in choices], [], []
+        for number, ((_, mask, places), options) in enumerate(zip(rows, ids, strict=True)):
             # an empty choice is a lone sop that predicts nothing
-            blanks = [Blank(places[0], option, option or [IGNORE]) for option in options]
-            starts = list(accumulate((len(blank.labels) for blank in blanks), initial=len(ids)))
+            blanks.append([Blank(places[0], option, option or [IGNORE]) for option in options])
+            starts = list(accumulate((len(blank.labels) for blank in blanks[-1]), initial=len(mask)))
             if max_length is not None and starts[-1] > max_length:
                 raise ValueError(
-                    f"Text {len(laid_out)} has {starts[-1]} tokens with its choices, more than max_length={max_length}. "
+                    f"Text {number} has {starts[-1]} tokens with its choices, more than max_length={max_length}. "
                     "Encode the texts with truncation=True and a smaller max_length."
                 )
-            laid_out.append(self._lay_out(ids, mask, blanks))
-            ids_of_choices.append(options)
-            columns_of_choices.append(
-                [[*range(start, start + len(option))] for start, option in zip(starts, options, strict=False)]
-            )
-        batch = self._collate(laid_out, without="labels")
-        extra = {"choice_ids": _filled(ids_of_choices), "choice_indices": _filled(columns_of_choices)}
-        return BatchEncoding({**batch, **BatchEncoding(extra, tensor_type="pt")})
+            columns.append([[*range(start, start + len(ids))] for start, ids in zip(starts, options, strict=False)])
+        return self._collate(rows, blanks, without="labels", choice_ids=stack(ids), choice_indices=stack(columns))
 
     def _rows(self, inputs, blank_tokens):
-        """Each row's ids, mask and blanks, these counted without padding."""
+        """Each row's text without padding, its mask, and where in the text its blanks are."""
         self._piece_tokens()
         blank_ids = self.convert_tokens_to_ids(blank_tokens)
         ids = _to_rows(inputs["input_ids"])
@@ -417,7 +398,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 raise ValueError(
                     f"Text {number} has no blank to fill. Put {' or '.join(blank_tokens)} where it should be."
                 )
-            rows.append((row, on, places))
+            rows.append((text, on, places))
         return rows
 
     def _text_ids(self, text: str) -> list[int]:
@@ -425,50 +406,48 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             raise ValueError(f"Expected a text, got {text!r}.")
         return self(text, add_special_tokens=False)["input_ids"]
 
-    def _answers(self, targets, rows) -> list[list[list[int]]]:
-        """Ids of the targets of each row, one list for each of its first blanks."""
+    def _answered(self, targets, rows, max_gen_length) -> list[list[Blank]]:
+        """The first blanks of each row, each with its target."""
         targets = [targets] if isinstance(targets, str) else targets
         if not isinstance(targets, (list, tuple)) or len(targets) != len(rows):
             raise ValueError(
                 f"targets must hold one text, or one list of texts, for each of the {len(rows)} rows, got {targets!r}."
             )
-        answers = [[target] if isinstance(target, str) else target for target in targets]
-        for number, (answer, (_, _, places)) in enumerate(zip(answers, rows, strict=True)):
-            if len(answer) > len(places):
+        blanks = []
+        for number, (texts, (_, _, places)) in enumerate(zip(targets, rows, strict=True)):
+            texts = [texts] if isinstance(texts, str) else texts
+            if len(texts) > len(places):
                 raise ValueError(
-                    f"Text {number} has {len(places)} blanks but {len(answer)} targets. Give one for each blank, in reading order."
+                    f"Text {number} has {len(places)} blanks but {len(texts)} targets. Give one for each blank, in reading order."
                 )
-        return [[self._text_ids(target) for target in answer] for answer in answers]
+            answers = zip(places, map(self._text_ids, texts), strict=False)
+            blanks.append([Blank(place, ids, [*ids, self.eop_token_id][:max_gen_length]) for place, ids in answers])
+        return blanks
 
-    def _lay_out(self, ids, mask, blanks) -> dict[str, list[int]]:
-        """One row: the text with its padding where it was, then Part B."""
-        text = [token for token, kept in zip(ids, mask, strict=True) if kept]
-        row = lay_out(text, blanks, sop=self.sop_token_id, eop=self.eop_token_id)
-        attention_mask = [*mask, *[1] * (len(row["input_ids"]) - len(text))]
-        fill = {"input_ids": self.pad_token_id, "labels": IGNORE, "position_ids": 0, "block_position_ids": 0}
-        spread = {}
-        for name, values in row.items():
-            values = iter(values)
-            spread[name] = [next(values) if taken else fill[name] for taken in attention_mask]
-        return {**spread, "attention_mask": attention_mask}
-
-    def _collate(self, rows, least=0, without=None) -> BatchEncoding:
-        length = max(least, *(len(row["input_ids"]) for row in rows))
+    def _collate(self, rows, blanks, least=0, without=None, **extra) -> BatchEncoding:
+        """Each text with its padding where it was, then its Part B; all rows filled up to the same length."""
         fill = {"input_ids": self.pad_token_id, "labels": IGNORE}
+        laid_out = []
+        for (text, mask, _), of_row in zip(rows, blanks, strict=True):
+            row = lay_out(text, of_row, sop=self.sop_token_id, eop=self.eop_token_id)
+            mask = [*mask, *[1] * (len(row["input_ids"]) - len(text))]
+            for name, values in row.items():
+                values = iter(values)
+                row[name] = [next(values) if kept else fill.get(name, 0) for kept in mask]
+            laid_out.append({**row, "attention_mask": mask})
+        length = max(least, *(len(row["input_ids"]) for row in laid_out))
         batch = {
-            name: [row[name] + [fill.get(name, 0)] * (length - len(row[name])) for row in rows]
-            for name in rows[0]
+            name: [row[name] + [fill.get(name, 0)] * (length - len(row[name])) for row in laid_out]
+            for name in laid_out[0]
             if name != without
         }
-        return BatchEncoding(batch, tensor_type="pt")
+        return BatchEncoding({**batch, **extra}, tensor_type="pt")
 
 
 class GLMGPT2Tokenizer(GLMTokenizer):
     """The vocabulary of GPT-2 (glm-2b, glm-10b): vocab.json, merges.txt; `[CLS] text <|endoftext|>`."""
 
-    vocab_files_names = {
-        name: GLMTokenizer.vocab_files_names[name] for name in ("tokenizer_file", "vocab_file", "merges_file")
-    }
+    vocab_files_names = {"tokenizer_file": "tokenizer.json", "vocab_file": "vocab.json", "merges_file": "merges.txt"}
 
 
 class GLMRobertaTokenizer(GLMTokenizer):
@@ -480,15 +459,13 @@ class GLMRobertaTokenizer(GLMTokenizer):
 class GLMBertTokenizer(GLMTokenizer):
     """The uncased vocabulary of BERT (glm-large, glm-515m): vocab.txt; `[CLS] text [SEP]`."""
 
-    vocab_files_names = {name: GLMTokenizer.vocab_files_names[name] for name in ("tokenizer_file", "wordpiece_file")}
+    vocab_files_names = {"tokenizer_file": "tokenizer.json", "wordpiece_file": "vocab.txt"}
 
 
 class GLMChineseTokenizer(GLMTokenizer):
     """The Chinese vocabulary (glm-large-chinese, glm-10b-chinese): cog-pretrain.model; `[CLS] text <|endoftext|>`."""
 
-    vocab_files_names = {
-        name: GLMTokenizer.vocab_files_names[name] for name in ("tokenizer_file", "sentencepiece_file")
-    }
+    vocab_files_names = {"tokenizer_file": "tokenizer.json", "sentencepiece_file": "cog-pretrain.model"}
 
 
 def _is_hidden(token: str, backend: Tokenizer) -> bool:
@@ -508,12 +485,6 @@ def _places(encoding: Encoding, blanks: set[int]) -> set[tuple]:
 def _to_rows(values) -> list[list[int]]:
     rows = values if isinstance(values, list) else values.tolist()
     return rows if rows and isinstance(rows[0], list) else [rows]
-
-
-def _filled(rows: Sequence[Sequence[Sequence[int]]]) -> list[list[list[int]]]:
-    """Rows of lists, filled up with -100 to the same number of lists of the same length."""
-    count, length = max(map(len, rows)), max((len(ids) for row in rows for ids in row), default=0)
-    return [[[*ids, *[IGNORE] * (length - len(ids))] for ids in (*row, *[()] * (count - len(row)))] for row in rows]
 
 
 def byte_level(vocab, merges) -> Tokenizer:

@@ -120,6 +120,31 @@ CALLS = {
         lambda model: model(input_ids=ROW, inputs_embeds=torch.zeros(1, 6, 32)),
         "exactly one of input_ids and inputs_embeds",
     ),
+    "targets of another batch": (
+        lambda model: call(model, input_ids=PART_A, labels=[[14, 15]]),
+        r"labels have shape \(1, 2\); with two streams",
+    ),
+    "targets of one axis": (lambda model: call(model, input_ids=PART_A, labels=[14, 15]), r"labels have shape \(2,\)"),
+    "pieces without mask_token_ids in the configuration": (
+        lambda model: call(make_model(mask_token_ids=None), input_ids=ROW),
+        r"Row 0 has 1 piece\(s\) in Part B but 0 blank\(s\) in Part A",
+    ),
+    "a right choice without tokens": (
+        lambda model: call(
+            GLMForMultipleChoice(model.config),
+            input_ids=[[CLS, MASK, EOS, SOP]],
+            labels=[1],
+            choice_ids=[[[12], [-100]]],
+            choice_indices=[[[3], [-100]]],
+        ),
+        "right choice of row 0, number 1, has no tokens",
+    ),
+    "two streams without a sop in the configuration": (
+        lambda model: call(
+            make_model(decoder_start_token_id=None), input_ids=PART_A[:1], decoder_input_ids=[[14, 15]]
+        ),
+        r"Row 0 of decoder_input_ids has no sop \(id None\)",
+    ),
     "decoder inputs without a sop in the configuration": (
         lambda model: make_model(decoder_start_token_id=None).prepare_decoder_input_ids_from_labels(ROW),
         "config.decoder_start_token_id is not set",
@@ -142,11 +167,6 @@ def test_bad_calls(name):
         act(make_model())
 
 
-def test_pieces_without_mask_token_ids_in_the_configuration():
-    with pytest.raises(ValueError, match=r"Row 0 has 1 piece\(s\) in Part B but 0 blank\(s\) in Part A"):
-        call(make_model(mask_token_ids=None), input_ids=ROW)
-
-
 # fields of the configuration, the words of the error
 CONFIGURATIONS = {
     "a word for a number": ({"hidden_size": "large"}, "hidden_size.*expected int.*large"),
@@ -161,6 +181,7 @@ CONFIGURATIONS = {
         {"decoder_start_token_id": 500},
         "Special token 500 is outside the vocabulary of 99",
     ),
+    "another model's": ({"intermediate_size": 13696}, "intermediate_size=13696"),
     "an end outside the vocabulary": (
         {"eos_token_id": [EOP, 500]},
         "Special token 500.*vocab_size.*len\\(tokenizer\\)",
@@ -225,24 +246,5 @@ def test_the_config_of_an_unconverted_checkpoint_says_what_it_is_and_how_to_conv
     assert "transformers-glm convert SOURCE OUT" in captured.out
 
 
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [([[14, 15]], r"labels have shape \(1, 2\); with two streams"), ([14, 15], r"labels have shape \(2,\)")],
-)
-def test_targets_of_another_shape_are_refused(labels, words):
-    part_a = torch.tensor([[CLS, 11, MASK, EOS], [CLS, MASK, 13, EOS]])
-    with pytest.raises(ValueError, match=words):
-        make_model()(part_a, labels=torch.tensor(labels))
-
-
-def test_a_right_choice_without_tokens_is_refused():
-    row = {"input_ids": torch.tensor([[CLS, MASK, EOS, SOP]]), "labels": torch.tensor([1])}
-    choices = {"choice_ids": torch.tensor([[[12], [-100]]]), "choice_indices": torch.tensor([[[3], [-100]]])}
-    with pytest.raises(ValueError, match="right choice of row 0, number 1, has no tokens"):
-        GLMForMultipleChoice(make_config())(**row, **choices)
-
-
-def test_a_configuration_of_another_model_is_refused():
-    with pytest.raises(ValueError, match="intermediate_size=13696"):
-        GLMConfig(intermediate_size=13696)
+def test_the_old_model_type_is_ours():
     assert GLMConfig(model_type="glm").to_dict()["model_type"] == "glm_infilling"

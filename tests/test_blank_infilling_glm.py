@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_span import naive_example
 
-from blank_infilling_glm import Blank, blank_out, derive_documents, lay_out
+from blank_infilling_glm import Blank, blank_out, derive_documents, lay_out, stack
 from transformers_glm.blanking.layout import lay_out_spans
 
 
@@ -89,6 +89,10 @@ def test_a_blank_outside_of_part_a_is_refused(position):
         ([SOP, 11, 12, 13], [0, 0, 1, 0], [1, 1, 1, 2]),
     ],
 )
-def test_position_0_begins_a_document_but_for_a_piece_that_stands_there(tokens, positions, documents):
+def test_position_0_begins_a_document_except_for_a_piece_that_stands_there(tokens, positions, documents):
     derived = derive_documents(torch.tensor([tokens]), torch.tensor([positions]), SOP)[1]
     assert derived.tolist() == [documents]
+
+
+def test_choices_are_filled_up_to_the_most_and_the_longest():
+    assert stack([[[1, 2, 3], [4]], [[5]]]).tolist() == [[[1, 2, 3], [4, -100, -100]], [[5, -100, -100], [-100] * 3]]

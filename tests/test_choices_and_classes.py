@@ -6,6 +6,7 @@ import random
 import pytest
 import torch
 from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SOP, make_config, make_model
+from short_runs import arguments, losses_of
 from transformers import (
     AutoConfig,
     AutoModelForMultipleChoice,
@@ -13,7 +14,6 @@ from transformers import (
     DataCollatorForMultipleChoice,
     DataCollatorWithPadding,
     Trainer,
-    TrainingArguments,
 )
 
 import transformers_glm  # noqa: F401
@@ -28,26 +28,11 @@ pytestmark = pytest.mark.core
 WORDS = ["apple", "tree", "river", "stone", "cloud", "bread", "light", "music"]
 
 
-def train(folder, model, collator, rows, **kwargs):
-    settings = {
-        "max_steps": 60,
-        "learning_rate": 5e-3,
-        "per_device_train_batch_size": 16,
-        "logging_steps": 5,
-        **kwargs,
-    }
-    arguments = TrainingArguments(
-        str(folder),
-        report_to="none",
-        save_strategy="no",
-        use_cpu=True,
-        disable_tqdm=True,
-        lr_scheduler_type="constant",
-        **settings,
-    )
-    trainer = Trainer(model, arguments, collator, rows)
+def train(folder, model, collator, rows, max_steps):
+    settings = {"learning_rate": 5e-3, "per_device_train_batch_size": 16, "logging_steps": 5, "max_steps": max_steps}
+    trainer = Trainer(model, arguments(folder, **settings), collator, rows)
     trainer.train()
-    return trainer, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return trainer, losses_of(trainer)
 
 
 def config_for(tokenizer, **kwargs):

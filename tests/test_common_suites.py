@@ -41,23 +41,8 @@ def suites(tmp_path_factory):
     """A folder with the package `tests` of the installed Transformers."""
     folder = tmp_path_factory.mktemp("suites")
     wanted = f"transformers=={transformers.__version__}"
-    download = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "--no-binary",
-            "transformers",
-            "-d",
-            folder,
-            wanted,
-        ],
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "transformers"]
+    download = subprocess.run([*command, "-d", folder, wanted], capture_output=True, text=True)
     sources = list(folder.glob("transformers-*.tar.gz"))
     if not sources:
         pytest.skip(f"the package index did not give the source of {wanted}: {download.stderr.strip()[-200:]}")
@@ -99,7 +84,7 @@ def run(suites, suite, **env):
 
 
 def check(outcomes, at_least):
-    """Nothing fails but what does not apply, and the tests were there to be run."""
+    """Nothing fails except what does not apply, and the tests were there to be run."""
     failures = {name: why for name, why in outcomes.items() if why not in ("passed", "skipped")}
     unexpected = {name: why for name, why in failures.items() if name.split("::")[1] not in NOT_APPLICABLE}
     assert not unexpected, "\n".join(f"{name}: {why[:300]}" for name, why in unexpected.items())

@@ -28,16 +28,7 @@ def nothing_compiled_before():
 
 @pytest.fixture
 def settings(tokenizer):
-    return {
-        "vocab_size": len(tokenizer),
-        "max_sequence_length": 128,
-        "mask_token_ids": tokenizer.mask_token_ids,
-        "decoder_start_token_id": tokenizer.sop_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
-        "num_labels": 3,
-        "num_layers": 1,
-    }
+    return {"tokenizer": tokenizer, "max_sequence_length": 128, "num_labels": 3, "num_layers": 1}
 
 
 def one_row(tokenizer, model, rows):

@@ -19,12 +19,8 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_defaults_are_glm_large():
     config = GLMConfig()
-    assert (config.vocab_size, config.hidden_size, config.num_layers, config.num_attention_heads) == (
-        30592,
-        1024,
-        24,
-        16,
-    )
+    assert (config.vocab_size, config.hidden_size) == (30592, 1024)
+    assert (config.num_layers, config.num_attention_heads) == (24, 16)
     assert (config.max_sequence_length, config.intermediate_size) == (512, 4096)
     assert (config.hidden_act, config.layernorm_epsilon, config.initializer_range) == ("gelu", 1e-5, 0.02)
     assert config.embedding_dropout_prob == config.attention_dropout_prob == config.output_dropout_prob == 0.1

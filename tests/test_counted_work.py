@@ -127,7 +127,7 @@ def test_outside_the_layers_a_step_takes_no_more_kernel_calls_than_measured(step
 
 @pytest.mark.parametrize(("peer", "measured"), [(BERT, 0.978), (GPT2, 0.661)])
 def test_a_step_keeps_no_more_bytes_than_measured_beside_a_peer(peer, measured, tokenizer):
-    """All that autograd keeps for the backward pass but the weights. Margin 2 %."""
+    """All that autograd keeps for the backward pass except the weights. Margin 2 %."""
 
     def kept_bytes(name):
         model, batch = model_and_batch(name, tokenizer)

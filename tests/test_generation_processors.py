@@ -103,9 +103,10 @@ def test_a_processor_under_beams_is_that_of_each_row_alone(name, side):
     assert cut(together) == [row for output in alone for row in cut(output)]
 
 
+@pytest.mark.parametrize("name", ["repetition_penalty", "no_repeat_ngram_size"])
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_processor_sees_all_of_a_row_that_has_sop(side):
-    how, processor = {"repetition_penalty": 3.0}, stock.RepetitionPenaltyLogitsProcessor(3.0)
+def test_a_processor_sees_all_of_a_row_that_has_sop(name, side):
+    how, processor = PROCESSORS[name][0], PROCESSORS[name][1](None)
     inputs = with_sop(prompts(PART_AS, side, 2))
     output = MODEL.generate(**inputs, max_new_tokens=STEPS, sequence_bias={(31,): 8.0}, **how)
     both = LogitsProcessorList([stock.SequenceBiasLogitsProcessor({(31,): 8.0}), processor])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import CLS, EOP, EOS, MASK, make_model
+from conftest import CLS, EOP, EOS, MASK, SOP, make_model
 from drawn_rows import blanks_of
 from generation_rows import MODEL, NEVER, PART_AS, cut, prompts, with_sop
 from torch._dynamo.utils import counters
@@ -108,7 +108,8 @@ def test_a_quantized_cache_writes_what_a_loop_by_hand_writes_with_one(form, quan
 
 
 @pytest.mark.slow
-def test_a_second_call_compiles_nothing():
+@pytest.mark.parametrize("form", ["part A", "with sop"])
+def test_compiled_steps_give_the_same_and_are_compiled_once_for_two_calls(form):
     how = CompileConfig(fullgraph=True, dynamic=False, backend="aot_eager", mode=None)
     how._compile_all_devices = True
     model = make_model()
@@ -116,13 +117,13 @@ def test_a_second_call_compiles_nothing():
     counters.clear()
     graphs = []
     for rows in (PART_AS, [[CLS, 12, *PART_AS[0][1:]], *PART_AS[1:]]):  # the same shapes, other rows
-        expected = model.generate(**prompts(rows), max_new_tokens=14)
-        compiled = model.generate(
-            **prompts(rows), max_new_tokens=14, cache_implementation="static", compile_config=how
-        )
+        inputs = prompts(rows if form == "part A" else [[*row, SOP] for row in rows])
+        expected = model.generate(**inputs, max_new_tokens=14)
+        with torch._dynamo.config.patch(error_on_recompile=True):
+            compiled = model.generate(**inputs, max_new_tokens=14, cache_implementation="static", compile_config=how)
         assert compiled.tolist() == expected.tolist()
         graphs.append(counters["stats"]["unique_graphs"])
-    assert graphs == [1, 1] and not counters["graph_break"]
+    assert graphs == [1, 1] and not counters["graph_break"] and model._compiled_call is not None
 
 
 # ------------------------------------------------------------------------------------------------------------- assistants

@@ -5,7 +5,7 @@ Converted checkpoints compute what the old Hub code and the original computed, w
 The recorded calls have the old conventions. Here each is said in ours: stacked positions are split, and a mask is
 
     None                    a causal 4-D mask (the old code took it for 0 tokens of Part A)
-    one number a row        a 4-D mask in which all see the first so many columns, and the rest is causal
+    one number a row        a 4-D mask in which all see this many columns from the first on, and the rest is causal
     (B, T)                  a 4-D mask in which every token sees the columns of ones, those after it too
     (B or 1, 1, T, T)       the same 4-D mask
 """
@@ -96,12 +96,16 @@ def in_our_words(inputs, memory=0):
     }
 
 
+def near(actual, expected, tolerance=LOGITS, name=None):
+    torch.testing.assert_close(actual, expected, atol=tolerance, rtol=0, msg=name)
+
+
 def check_logits(logits, expected, cols):
-    torch.testing.assert_close(logits[..., cols], expected["logits_cols"], atol=LOGITS, rtol=0)
-    torch.testing.assert_close(logits.logsumexp(-1), expected["logsumexp"], atol=LOGITS, rtol=0)
-    torch.testing.assert_close(logits.topk(8).values, expected["top8_values"], atol=LOGITS, rtol=0)
-    torch.testing.assert_close(logits.gather(-1, expected["top8_ids"]), expected["top8_values"], atol=LOGITS, rtol=0)
-    torch.testing.assert_close(logits.mean(-1), expected["logits_mean"], atol=LOGITS, rtol=0)
+    near(logits[..., cols], expected["logits_cols"])
+    near(logits.logsumexp(-1), expected["logsumexp"])
+    near(logits.topk(8).values, expected["top8_values"])
+    near(logits.gather(-1, expected["top8_ids"]), expected["top8_values"])
+    near(logits.mean(-1), expected["logits_mean"])
 
 
 def names_of(description, *begins):
@@ -121,11 +125,9 @@ def test_the_logits_are_the_hub_codes_for_every_form_of_mask(family, attn_implem
         output = model(**in_our_words(inputs), output_hidden_states=True)
         check_logits(output.logits, expected, tensors["cols"])
         if "last_hidden_states" in expected:
-            torch.testing.assert_close(
-                output.hidden_states[-1], expected["last_hidden_states"], atol=LOGITS, rtol=0, msg=name
-            )
+            near(output.hidden_states[-1], expected["last_hidden_states"], name=name)
     inputs, expected = case_tensors(tensors, "full_logits")
-    torch.testing.assert_close(model(**in_our_words(inputs)).logits, expected["logits"], atol=LOGITS, rtol=0)
+    near(model(**in_our_words(inputs)).logits, expected["logits"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -138,9 +140,7 @@ def test_our_own_mask_is_the_recorded_one_where_part_a_ends_at_the_first_block_p
         call = in_our_words(inputs) | {"attention_mask": inputs["attention_mask"][:, 0, -1]}
         predicted = inputs["labels"] != -100
         logits = model(**call).logits
-        torch.testing.assert_close(
-            logits[..., tensors["cols"]][predicted], expected["logits_cols"][predicted], atol=LOGITS, rtol=0
-        )
+        near(logits[..., tensors["cols"]][predicted], expected["logits_cols"][predicted])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -159,9 +159,7 @@ def test_the_cache_continues_as_the_recorded_memory_did(family, converted):
         memory += length
         for layer in range(model.config.num_layers):  # the last one is recorded before the final layer norm
             if f"mems.{layer}" in expected:
-                torch.testing.assert_close(
-                    output.hidden_states[layer], expected[f"mems.{layer}"][:, -length:], atol=LOGITS, rtol=0
-                )
+                near(output.hidden_states[layer], expected[f"mems.{layer}"][:, -length:])
     assert len(names) == 5
 
 
@@ -175,7 +173,7 @@ def test_losses_and_gradients_are_the_hub_codes(family, converted):
         inputs, expected = case_tensors(tensors, name)
         with torch.no_grad():
             output = model(**in_our_words(inputs), labels=inputs["labels"])
-        torch.testing.assert_close(output.loss, expected["loss"][0], atol=LOSS, rtol=0, msg=name)
+        near(output.loss, expected["loss"][0], LOSS, name=name)
         check_logits(output.logits, expected, tensors["cols"])
     inputs, _ = case_tensors(tensors, "loss_right")
     _, expected = case_tensors(tensors, "grads_loss_right")
@@ -202,7 +200,7 @@ def compare_gradients(parameters, expected):
             torch.testing.assert_close(ours.norm(), gradient.reshape(()), atol=GRADIENT, rtol=GRADIENT, msg=name)
         else:
             ours = ours[expected["rows"]] if name.endswith("[rows]") else ours
-            torch.testing.assert_close(ours, gradient, atol=GRADIENT, rtol=0, msg=name)
+            near(ours, gradient, GRADIENT, name=name)
         compared.add(parameter)
     assert compared == set(parameters)
 
@@ -233,11 +231,11 @@ def test_choices_have_the_recorded_scores(family, converted):
             for name in ("choice_ids", "choice_indices")
         }
         output = model(**call, **choices, labels=inputs["labels"])
-        torch.testing.assert_close(output.logits, expected["logits"], atol=LOGITS, rtol=0)
-        torch.testing.assert_close(output.loss, expected["loss"][0], atol=LOSS, rtol=0)
+        near(output.logits, expected["logits"])
+        near(output.loss, expected["loss"][0], LOSS)
         is_real = inputs["attention_mask"][:, 0].any(-1)  # the others see nothing and mean nothing
         logits = language_model(**call).logits[..., tensors["cols"]]
-        torch.testing.assert_close(logits[is_real], expected["lm_logits_cols"][is_real], atol=LOGITS, rtol=0)
+        near(logits[is_real], expected["lm_logits_cols"][is_real])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -257,12 +255,12 @@ def test_classes_have_the_recorded_scores(family, converted):
         head = {key.removeprefix("weights:"): expected[key] for key in expected if key.startswith("weights:")}
         model.classifier.load_state_dict(head)
         logits = model(**in_our_words(inputs)).logits.view(rows, -1)
-        torch.testing.assert_close(logits, expected["logits"], atol=LOGITS, rtol=0)
+        near(logits, expected["logits"])
         loss = torch.nn.functional.cross_entropy(logits, labels)
-        torch.testing.assert_close(loss, expected["loss"][0], atol=LOSS, rtol=0)
+        near(loss, expected["loss"][0], LOSS)
         if classes > 1:
             own = model(**in_our_words(inputs), labels=labels).loss
-            torch.testing.assert_close(own, expected["loss"][0], atol=LOSS, rtol=0)
+            near(own, expected["loss"][0], LOSS)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -365,7 +363,7 @@ def test_variants_of_the_configuration_compute_what_was_recorded(variant, tmp_pa
             ours = {"logits": output.logits, "last_hidden_states": output.hidden_states[-1]}
             assert expected
             for name, value in expected.items():
-                torch.testing.assert_close(ours[name], value, atol=LOGITS, rtol=0)
+                near(ours[name], value)
 
 
 @torch.no_grad()
@@ -377,8 +375,8 @@ def test_a_classification_checkpoint_is_converted_with_its_head(tmp_path):
     inputs = {name.removeprefix("in/"): value for name, value in tensors.items() if name.startswith("in/")}
     output = model(**in_our_words(inputs), labels=inputs["labels"])
     assert GLMConfig.from_pretrained(tmp_path / "out").num_labels == 3
-    torch.testing.assert_close(output.logits, tensors["out/logits"], atol=LOGITS, rtol=0)
-    torch.testing.assert_close(output.loss, tensors["out/loss"][0], atol=LOSS, rtol=0)
+    near(output.logits, tensors["out/logits"])
+    near(output.loss, tensors["out/loss"][0], LOSS)
 
 
 def checksums(folder):

@@ -30,17 +30,11 @@ def bytes_of(module):
 
 @pytest.fixture
 def make(tokenizer, tmp_path):
-    """Make a model of four layers, and load it again with so many bytes of memory."""
+    """Make a model of four layers, and load it again with this many bytes of memory."""
 
     def make(model_class, budget, **settings):
         torch.manual_seed(0)
-        special = {
-            "mask_token_ids": tokenizer.mask_token_ids,
-            "decoder_start_token_id": tokenizer.sop_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-            "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
-        }
-        model = model_class(make_config(vocab_size=len(tokenizer), num_layers=4, **special, **settings)).eval()
+        model = model_class(make_config(tokenizer, num_layers=4, **settings)).eval()
         model.save_pretrained(tmp_path / "model")
         if budget != NOTHING:
             layers = model.base_model.transformer.layers

@@ -25,8 +25,7 @@ def generator(text_model, tokenizer, tmp_path):
 def classifier(text_model, tokenizer, tmp_path):
     torch.manual_seed(0)
     labels = {0: "science", 1: "history", 2: "neither"}
-    settings = {"vocab_size": len(tokenizer), "max_sequence_length": 128, "pad_token_id": tokenizer.pad_token_id}
-    model = GLMForSequenceClassification(make_config(**settings, id2label=labels)).eval()
+    model = GLMForSequenceClassification(make_config(tokenizer, max_sequence_length=128, id2label=labels)).eval()
     model.save_pretrained(tmp_path / "classifier")
     tokenizer.save_pretrained(tmp_path / "classifier")
     return model, tmp_path / "classifier"

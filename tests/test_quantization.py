@@ -7,13 +7,13 @@ import pytest
 import torch
 from conftest import CLS, EOP, EOS, MASK, PAD, SOP, make_config, make_model
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from short_runs import arguments, losses_of
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     BitsAndBytesConfig,
     TorchAoConfig,
     Trainer,
-    TrainingArguments,
 )
 
 import transformers_glm  # noqa: F401 (registers)
@@ -145,13 +145,11 @@ def test_adapters_learn_on_quantized_layers(tmp_path, config, near, checkpointin
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)
     model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
     rows = [{"input_ids": tokenizer(sentence)["input_ids"]} for sentence in SENTENCES]
-    settings = TrainingArguments(
-        tmp_path, max_steps=30, per_device_train_batch_size=12, learning_rate=0.02, logging_steps=10, report_to="none",
-        use_cpu=True, disable_tqdm=True, save_strategy="no", lr_scheduler_type="constant", activation_checkpointing=checkpointing,
-    )  # fmt: skip
+    settings = {"max_steps": 30, "per_device_train_batch_size": 12, "learning_rate": 0.02, "logging_steps": 10}
+    settings = arguments(tmp_path, activation_checkpointing=checkpointing, **settings)
     trainer = Trainer(model, settings, DataCollatorForBlankInfilling(tokenizer, {"token": 0.5, "document": 0.5}), rows)
     trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    losses = losses_of(trainer)
     assert losses[-1] < 0.9 * losses[0], losses
     assert all("lora" in name for name, parameter in model.named_parameters() if parameter.requires_grad)
     piece = model.eval().generate(**tokenizer("Ada [MASK]", return_tensors="pt"), max_new_tokens=4)

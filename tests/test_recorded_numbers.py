@@ -49,7 +49,7 @@ def load(act, model_class=GLMForConditionalGeneration):
 
 
 def old_mask(mask, row, length):
-    """Which key each query sees: the first so many columns, and the rest causally; or as recorded."""
+    """Which key each query sees: the recorded number of first columns, and the rest causally; or as recorded."""
     if mask.dim() == 4:
         return mask[row, 0].bool().tolist()
     part_a = int(mask.reshape(-1)[row if mask.dim() else 0])

@@ -8,6 +8,7 @@ import pytest
 
 
 ROOT = Path(__file__).parents[1]
+MOST = {"modeling_glm.py": 750, "generation_glm.py": 500, "tokenization_glm.py": 500}  # lines; all others 300
 
 
 def tracked_files():
@@ -35,33 +36,17 @@ def test_every_python_file_has_its_licence_line():
 def test_the_library_stays_small():
     for file in tracked_files():
         if file.suffix == ".py" and "tests" not in file.relative_to(ROOT).parts:
-            most = 850 if file.name == "modeling_glm.py" else 600
-            assert file.read_text().count("\n") <= most, file
+            assert file.read_text().count("\n") <= MOST.get(file.name, 300), file
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "test",
-        "test-matrix",
-        "test-lowest",
-        "test-newest",
-        "check",
-        "style",
-        "demo",
-        "bench",
-        "clean",
-        "install",
-        "help",
-    ],
-)
-def test_make_knows_its_targets(target):
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-
-
-def test_make_help_names_every_target_it_has():
+def test_make_knows_its_targets_and_its_help_names_them():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split():
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
+    assert {"test", "test-matrix", "test-lowest", "test-newest", "check", "style", "demo", "bench", "clean"} < set(
+        targets
+    )
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
         assert target in ("help", "install") or f'"make {target} ' in makefile
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import TEXTS
 from datasets import Dataset
+from short_runs import arguments, losses_of
 from without_package import run_python
 
 import transformers_glm  # noqa: F401  registers GLM
@@ -65,20 +66,11 @@ def test_training_draws_pairs_together_and_is_saved_and_loaded(saved, tmp_path):
     model = embedder(saved)
     anchors = [f"{subject} {verb} it" for subject in ("Ada", "Grace", "Alan", "Mary") for verb in ("wrote", "found")]
     pairs = Dataset.from_dict({"anchor": anchors, "positive": [f"It was {text.split()[0]}" for text in anchors]})
-    arguments = Arguments(
-        output_dir=str(tmp_path / "run"),
-        max_steps=25,
-        learning_rate=5e-3,
-        per_device_train_batch_size=8,
-        logging_steps=1,
-        report_to="none",
-        use_cpu=True,
-        save_strategy="no",
-        disable_tqdm=True,
-    )
-    trainer = SentenceTransformerTrainer(model, arguments, pairs, loss=MultipleNegativesRankingLoss(model))
+    settings = {"max_steps": 25, "learning_rate": 5e-3, "per_device_train_batch_size": 8, "logging_steps": 1}
+    settings = arguments(tmp_path / "run", kind=Arguments, lr_scheduler_type="linear", **settings)
+    trainer = SentenceTransformerTrainer(model, settings, pairs, loss=MultipleNegativesRankingLoss(model))
     trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    losses = losses_of(trainer)
     assert losses[-1] < 0.8 * losses[0]
     model.save_pretrained(str(tmp_path / "trained"))
     found = SentenceTransformer(str(tmp_path / "trained"), device="cpu").encode(TEXTS)

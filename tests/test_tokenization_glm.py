@@ -12,9 +12,7 @@ from tokenizers import AddedToken, BertWordPieceTokenizer, ByteLevelBPETokenizer
 from transformers import AutoTokenizer
 
 import transformers_glm  # noqa: F401  (registers the tokenizers)
-from tokenization_glm import (
-    GLMTokenizer,
-)
+from tokenization_glm import GLMTokenizer
 
 
 pytestmark = pytest.mark.core
@@ -141,21 +139,49 @@ def folders(tmp_path_factory):
     return folders
 
 
+@pytest.fixture(scope="module")
+def appending():
+    return GLMTokenizer.train(["a b c"], vocab_size=266, append_mask="[gMASK]")
+
+
+BARE = {"add_special_tokens": False}
+WORDS = {"is_split_into_words": True}
+ROWS = {  # the call, and the tokens of its rows
+    "a text stands between cls and eos": (["ab"], {}, ["[CLS] a b <|endoftext|>"]),
+    "a pair has a separator between": (["a", "b"], {}, ["[CLS] a [SEP] b <|endoftext|>"]),
+    "special tokens can be left out": (["ab"], BARE, ["a b"]),
+    "a target ends with eop and has no cls": ([], {"text_target": "ab"}, ["a b <|endofpiece|>"]),
+    "so does each of two": ([], {"text_target": ["a", "b"]}, ["a <|endofpiece|>", "b <|endofpiece|>"]),
+    "a mask token takes the space to its left": (["a [MASK] b"], BARE, ["a [MASK] Ġ b"]),
+    "any white space, and none to its right": (["a \n [gMASK]\nb"], BARE, ["a [gMASK] Ċ b"]),
+    "two mask tokens": (["a [sMASK][MASK]"], BARE, ["a [sMASK] [MASK]"]),
+    "other special tokens take none": (["a <|endofpiece|> b"], BARE, ["a Ġ <|endofpiece|> Ġ b"]),
+}
+APPENDED = {  # the same with append_mask
+    "a plain text gets a blank at its end": (["ab"], {}, ["[CLS] a b [gMASK] <|endoftext|>"]),
+    "a text with a blank stays as it is": (["a[sMASK]"], {}, ["[CLS] a [sMASK] <|endoftext|>"]),
+    "words": ([[["a", "b"], ["[MASK]"]]], WORDS, ["[CLS] a b [gMASK] <|endoftext|>", "[CLS] [MASK] <|endoftext|>"]),
+    "a pair": ([["a"], ["b"]], {}, ["[CLS] a [SEP] b [gMASK] <|endoftext|>"]),
+    "a target gets none": ([], {"text_target": "a"}, ["a <|endofpiece|>"]),
+    "a bare text gets none": (["a"], BARE, ["a"]),
+}
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_tokens_of_a_row(case, letters):
+    texts, how, rows = ROWS[case]
+    assert words(letters, letters(*texts, **how)) == rows
+
+
+@pytest.mark.parametrize("case", APPENDED)
+def test_tokens_of_a_row_with_an_appended_blank(case, appending):
+    texts, how, rows = APPENDED[case]
+    assert words(appending, appending(*texts, **how)) == rows
+
+
 class TestTemplates:
-    def test_a_text_stands_between_cls_and_eos(self, letters):
-        assert words(letters, letters("ab")) == ["[CLS] a b <|endoftext|>"]
-
-    def test_a_pair_has_a_separator_between(self, letters):
-        encoded = letters("a", "b", return_token_type_ids=True)
-        assert words(letters, encoded) == ["[CLS] a [SEP] b <|endoftext|>"]
-        assert encoded["token_type_ids"] == [0, 0, 0, 1, 1]
-
-    def test_special_tokens_can_be_left_out(self, letters):
-        assert words(letters, letters("ab", add_special_tokens=False)) == ["a b"]
-
-    def test_a_target_ends_with_eop_and_has_no_cls(self, letters):
-        assert words(letters, letters(text_target="ab")) == ["a b <|endofpiece|>"]
-        assert words(letters, letters(text_target=["a", "b"])) == ["a <|endofpiece|>", "b <|endofpiece|>"]
+    def test_the_second_of_a_pair_has_its_token_type(self, letters):
+        assert letters("a", "b", return_token_type_ids=True)["token_type_ids"] == [0, 0, 0, 1, 1]
 
     def test_text_and_target_go_in_one_call(self, letters):
         encoded = letters("a [MASK]", text_target="b")
@@ -195,12 +221,6 @@ class TestSpecialTokens:
         ]  # fmt: skip
         assert [getattr(letters, f"{role}_token_id") for role in roles] == list(range(10))
         assert letters.mask_token_ids == [5, 6, 7]
-
-    def test_mask_tokens_take_the_space_to_their_left_and_nothing_else(self, letters):
-        assert words(letters, letters("a [MASK] b", add_special_tokens=False)) == ["a [MASK] Ġ b"]
-        assert words(letters, letters("a \n [gMASK]\nb", add_special_tokens=False)) == ["a [gMASK] Ċ b"]
-        assert words(letters, letters("a [sMASK][MASK]", add_special_tokens=False)) == ["a [sMASK] [MASK]"]
-        assert words(letters, letters("a <|endofpiece|> b", add_special_tokens=False)) == ["a Ġ <|endofpiece|> Ġ b"]
 
     def test_decoding_leaves_special_tokens_out_on_demand_and_spaces_alone(self, tokenizer):
         ids = tokenizer("Ada [MASK] wrote , it n't .")["input_ids"]
@@ -279,18 +299,7 @@ class TestTruncation:
         assert words(letters, encoded) == ["c d <|endofpiece|>"]
 
 
-@pytest.fixture(scope="module")
-def appending():
-    return GLMTokenizer.train(["a b c"], vocab_size=266, append_mask="[gMASK]")
-
-
 class TestAppendMask:
-    def test_a_plain_text_gets_a_blank_at_its_end(self, appending):
-        assert words(appending, appending("ab")) == ["[CLS] a b [gMASK] <|endoftext|>"]
-
-    def test_a_text_with_a_blank_stays_as_it_is(self, appending):
-        assert words(appending, appending("a[sMASK]")) == ["[CLS] a [sMASK] <|endoftext|>"]
-
     def test_it_counts_among_the_tokens_that_are_added(self, appending):
         assert appending.num_special_tokens_to_add() == len(appending("ab")["input_ids"]) - 2 == 3
         assert appending.num_special_tokens_to_add(pair=True) == len(appending("a", "b")["input_ids"]) - 2
@@ -309,16 +318,9 @@ class TestAppendMask:
         with pytest.raises(ValueError, match="of text 1"):
             appending(["abcdef", "[MASK]bcdef"], truncation=True, max_length=5)
 
-    def test_words_and_pairs_get_theirs(self, appending):
-        encoded = appending([["a", "b"], ["[MASK]"]], is_split_into_words=True)
-        assert words(appending, encoded) == ["[CLS] a b [gMASK] <|endoftext|>", "[CLS] [MASK] <|endoftext|>"]
-        assert words(appending, appending(["a"], ["b"])) == ["[CLS] a [SEP] b [gMASK] <|endoftext|>"]
+    def test_pairs_of_both_kinds_in_one_batch_are_refused(self, appending):
         with pytest.raises(ValueError, match=r"pairs of one batch.*rows \[1\]"):
             appending(["[MASK]", "a"], ["b", "b"])
-
-    def test_targets_and_bare_texts_get_none(self, appending):
-        assert words(appending, appending(text_target="a")) == ["a <|endofpiece|>"]
-        assert words(appending, appending("a", add_special_tokens=False)) == ["a"]
 
     def test_it_is_saved_with_the_tokenizer(self, appending, tmp_path):
         appending.save_pretrained(tmp_path)
@@ -355,9 +357,16 @@ class TestTrainingAndSaving:
         row = words(trained, trained("Ada [MASK]"))[0].split()
         assert (row[0], row[-2], row[-1]) == (old.cls_token, "[MASK]", old.eos_token)
 
-    def test_a_vocabulary_without_room_is_refused(self):
-        with pytest.raises(ValueError, match="vocab_size=265 has no room.*Choose 266"):
-            GLMTokenizer.train(["a"], vocab_size=265)
+    @pytest.mark.parametrize(
+        "texts, size, message",
+        [
+            (["a"], 265, "vocab_size=265 has no room.*Choose 266"),
+            ([], 8192, "There is no text to train a tokenizer on"),
+        ],
+    )
+    def test_a_vocabulary_without_room_or_without_texts_is_refused(self, texts, size, message):
+        with pytest.raises(ValueError, match=message):
+            GLMTokenizer.train(iter(texts), vocab_size=size)
 
 
 class TestOldFolders:
@@ -403,17 +412,20 @@ class TestOldFolders:
         text = "Ada [MASK] wrote <unk> it, 机器? [UNUSED]"
         assert loaded(text, text_target=text) == tokenizer(text, text_target=text)
 
-    def test_templates(self, folders):
-        rows = {}
-        for family in FAMILIES:
-            tokenizer = GLMTokenizer.from_pretrained(folders[family])
-            rows[family] = words(tokenizer, tokenizer("[MASK]", "[MASK]"))[0]
-        assert rows == {
-            "gpt2": "[CLS] [MASK] [SEP] [MASK] <|endoftext|>",
-            "roberta": "<s> [MASK] </s> </s> [MASK] </s>",
-            "bert": "[CLS] [MASK] [SEP] [MASK] [SEP]",
-            "chinese": "[CLS] [MASK] [SEP] [MASK] <|endoftext|>",
-        }
+    @pytest.mark.parametrize(
+        "family, pair, masks",
+        [
+            ("gpt2", "[CLS] [MASK] [SEP] [MASK] <|endoftext|>", 3),
+            ("roberta", "<s> [MASK] </s> </s> [MASK] </s>", 1),
+            ("bert", "[CLS] [MASK] [SEP] [MASK] [SEP]", 1),
+            ("chinese", "[CLS] [MASK] [SEP] [MASK] <|endoftext|>", 3),
+        ],
+    )
+    def test_pairs_and_mask_tokens_are_those_of_the_vocabulary(self, folders, family, pair, masks):
+        tokenizer = GLMTokenizer.from_pretrained(folders[family])
+        assert words(tokenizer, tokenizer("[MASK]", "[MASK]")) == [pair]
+        ids = [tokenizer.mask_token_id, tokenizer.smask_token_id, tokenizer.gmask_token_id]
+        assert ids[masks:] == [None] * (3 - masks) and tokenizer.mask_token_ids == ids[:masks]
 
     def test_a_gap_is_filled_with_a_token_that_no_text_makes(self, folders):
         tokenizer = GLMTokenizer.from_pretrained(folders["chinese"])
@@ -422,12 +434,6 @@ class TestOldFolders:
         assert gap not in tokenizer(f"<|unused_{gap}|>")["input_ids"]
         assert tokenizer.add_tokens(["new"]) == 1
         assert tokenizer.convert_tokens_to_ids("new") == size_of("chinese") + 10
-
-    def test_roles_a_vocabulary_lacks_are_none(self, folders):
-        for family in ("bert", "roberta"):
-            tokenizer = GLMTokenizer.from_pretrained(folders[family])
-            assert (tokenizer.smask_token, tokenizer.gmask_token_id) == (None, None)
-            assert tokenizer.mask_token_ids == [tokenizer.mask_token_id]
 
     def test_roberta_warns_of_the_untrained_mask_and_takes_the_trained_one(self, folders, caplog, tmp_path):
         logger = logging.getLogger("transformers_glm.conversion.vocabularies")

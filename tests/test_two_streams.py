@@ -89,18 +89,13 @@ def test_decoder_input_ids_begin_with_sop_under_the_first_label():
     ]
 
 
-def test_two_streams_write_into_the_first_blank():
-    part_a = [CLS, MASK, 12, GMASK]
-    with torch.no_grad():
-        logits = MODELS["sdpa"](input_ids=torch.tensor([part_a]), labels=torch.tensor([[15, EOP]])).logits[0]
-    same(logits, naive_logits(WEIGHTS, HEADS, *naive_row(part_a, [(1, [15])], SOP))[4:])
-
-
-def test_two_streams_of_equal_lengths_are_no_row_with_labels():
-    part_a, target = [CLS, 11, MASK], [15, 16, EOP]
+@pytest.mark.parametrize(
+    ("part_a", "target", "blank"), [([CLS, MASK, 12, GMASK], [15, EOP], 1), ([CLS, 11, MASK], [15, 16, EOP], 2)]
+)
+def test_two_streams_write_into_the_first_blank_and_may_be_of_equal_lengths(part_a, target, blank):
     with torch.no_grad():
         logits = MODELS["sdpa"](input_ids=torch.tensor([part_a]), labels=torch.tensor([target])).logits[0]
-    same(logits, naive_logits(WEIGHTS, HEADS, *naive_row(part_a, [(2, [15, 16])], SOP))[3:])
+    same(logits, naive_logits(WEIGHTS, HEADS, *naive_row(part_a, [(blank, target[:-1])], SOP))[len(part_a) :])
 
 
 def test_decoder_attention_mask_hides_part_b():

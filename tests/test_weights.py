@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights: from scratch, on disk, tied, resized."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from conftest import EOS, make_config, make_model
 from drawn_rows import padded_batch
 from tiny_models import FIGURE_2, LABELS, WEIGHTS, same
+from without_package import run_python
 
 from modeling_glm import GLMForConditionalGeneration, GLMModel
 
@@ -177,14 +173,7 @@ def test_a_saved_model_gives_the_same_in_a_fresh_process(tmp_path, tokenizer, te
     text_model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     text = "Ada Lovelace wrote the [MASK] program."
-    run = subprocess.run(
-        [sys.executable, "-c", IN_A_FRESH_PROCESS, str(tmp_path), text],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    assert run.returncode == 0, run.stderr
-    result = json.loads(run.stdout.splitlines()[-1])
+    result = run_python(IN_A_FRESH_PROCESS, tmp_path, text, cwd=tmp_path, home=tmp_path / "home", package=True)
     inputs = tokenizer(text, return_tensors="pt")
     with torch.no_grad():
         logits = text_model(**inputs).logits.double().sum(-1)

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from blank_infilling_glm import IGNORE
 
@@ -40,21 +39,6 @@ def pad(
         padded[is_token] = np.concatenate([row[column] for row in rows])
         batch[column] = torch.from_numpy(padded)
     return batch
-
-
-def stack(rows: Sequence[Sequence[Sequence[int]]]) -> torch.Tensor:
-    """
-    Put rows of choices into one tensor, filled up with -100.
-
-    Args:
-        rows (`Sequence[Sequence[Sequence[int]]]`): a list for each choice of each row.
-
-    Returns:
-        `torch.Tensor`: `(B, C, L)` and int64.
-    """
-    most = max(map(len, rows))
-    choices = [torch.tensor(choice, dtype=torch.long) for row in rows for choice in (*row, *[[]] * (most - len(row)))]
-    return pad_sequence(choices, batch_first=True, padding_value=IGNORE).view(len(rows), most, -1)
 
 
 def check_packing_is_possible(max_length: int | None) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from blank_infilling_glm import IGNORE, Blank, lay_out
+from blank_infilling_glm import IGNORE, Blank, lay_out, stack
 
-from ..blanking.batching import pad, stack
+from ..blanking.batching import pad
 
 
 @dataclass
