@@ -169,12 +169,6 @@ class TestTemplates:
             fresh(text_target=3)
         assert fresh.encode("a")[0] == fresh.cls_token_id
 
-    def test_target_mode_holds_until_it_is_left(self, fresh):
-        fresh._switch_to_target_mode()
-        assert fresh.encode("a")[-1] == fresh.encode("b")[-1] == fresh.eop_token_id
-        fresh._switch_to_input_mode()
-        assert fresh.encode("a")[-1] == fresh.eos_token_id
-
     def test_no_other_beginning_or_end_can_be_switched_on(self, fresh):
         before = fresh("a")["input_ids"]
         fresh.add_bos_token = fresh.add_eos_token = True
@@ -313,8 +307,8 @@ class TestAppendMask:
         encoded = appending([["a", "b"], ["[MASK]"]], is_split_into_words=True)
         assert words(appending, encoded) == ["[CLS] a b [gMASK] <|endoftext|>", "[CLS] [MASK] <|endoftext|>"]
         assert words(appending, appending(["a"], ["b"])) == ["[CLS] a [SEP] b [gMASK] <|endoftext|>"]
-        with pytest.raises(ValueError, match=r"pairs of one batch.*rows \[1\]"):
-            appending(["[MASK]", "a"], ["b", "b"])
+        of_both_kinds = ["[CLS] [MASK] [SEP] b <|endoftext|>", "[CLS] a [SEP] b [gMASK] <|endoftext|>"]
+        assert words(appending, appending(["[MASK]", "a"], ["b", "b"])) == of_both_kinds
 
     def test_targets_and_bare_texts_get_none(self, appending):
         assert words(appending, appending(text_target="a")) == ["a <|endofpiece|>"]
