@@ -75,14 +75,10 @@ class BackendOfOneCall:
     ) -> list[Encoding]:
         """Encode texts or pairs of texts."""
         settings = {"add_special_tokens": add_special_tokens, "is_pretokenized": is_pretokenized}
-        if self._template is None and not self.encode_special_tokens:
+        if self._template is None and not self.encode_special_tokens and self.truncation is None:
             encodings = self._backend.encode_batch(texts, **settings)
-            most = self.truncation["max_length"] if self.truncation else float("inf")
-            again = [
-                row
-                for row, encoding in enumerate(encodings)
-                if len(encoding) > most or self._with_blank and add_special_tokens and self._count_blanks(encoding) > 1
-            ]
+            appended = self._with_blank is not None and add_special_tokens
+            again = [row for row, encoding in enumerate(encodings) if appended and self._count_blanks(encoding) > 1]
         else:
             encodings, again = [None] * len(texts), range(len(texts))
         for row, encoding in zip(again, self._encode([texts[row] for row in again], **settings), strict=True):
