@@ -2,18 +2,23 @@
 """Tokenizer of GLM: `[CLS] text <eos>` with blanks, on the Rust backend, for new and for the released vocabularies."""
 
 import copy
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, chain
+from pathlib import Path
 
-from tokenizers import AddedToken, Encoding, Tokenizer, decoders, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Encoding, Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import BatchEncoding, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 
 try:
     from .blank_infilling_glm import IGNORE, Blank, lay_out, stack
+    from .encoding_glm import BackendOfOneCall, explain_unreadable, make_template
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
     from blank_infilling_glm import IGNORE, Blank, lay_out, stack
+    from encoding_glm import BackendOfOneCall, explain_unreadable, make_template
 
 
 SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
@@ -78,7 +83,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     padding_side = "right"
     truncation_side = "left"
     SPECIAL_TOKENS_ATTRIBUTES = list(dict.fromkeys([*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *TOKEN_NAMES]))
-    _target_mode = False
+    append_mask: str | None = None
+    _encodes_targets = _encodes_chat = False  # of the views that do
 
     @classmethod
     def convert_to_native_format(cls, **kwargs) -> dict:
@@ -95,6 +101,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         elif backend is None:
             backend = self._read_old_vocabulary(files, added, kwargs)
         kwargs.pop("trained_mask", None)
+        if kwargs.get("model_max_length", VERY_LARGE_INTEGER) >= VERY_LARGE_INTEGER:
+            kwargs |= _length_of_model(kwargs.get("name_or_path"))
         for role, names in TOKEN_NAMES.items():
             kwargs.setdefault(role, next((name for name in names if backend.token_to_id(name) is not None), None))
         unk_token = kwargs["unk_token"]
@@ -117,6 +125,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 f"append_mask={append_mask!r} is not a mask token here. Choose one of {self._blank_tokens()} or None."
             )
         self.append_mask = append_mask
+        self.cache = {}  # `datasets` leaves an attribute of this name out of its fingerprints
         self.update_post_processor()
 
     def _read_old_vocabulary(self, files, added, settings) -> Tokenizer:
@@ -200,36 +209,57 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     def update_post_processor(self) -> None:
         """Set the template of sources, `[CLS] text <eos>`. Other beginnings and ends cannot be switched on."""
         self._add_bos_token = self._add_eos_token = False
-        self._set_source_template()
+        self._tokenizer.post_processor = self._source_template(
+            *([] if self.append_mask is None else [self.append_mask])
+        )
+
+    def __setattr__(self, name, value):
+        """A role takes effect at once, and so does `append_mask`."""
+        super().__setattr__(name, value)
+        if name.removesuffix("_id") in (*TOKEN_NAMES, "append_mask") and "cache" in vars(self):
+            self.update_post_processor()
+
+    def add_special_tokens(self, special_tokens_dict, *args, **kwargs) -> int:
+        """Give roles to tokens, new ones if need be; see `PreTrainedTokenizerFast.add_special_tokens`."""
+        roles = {role: token for role, token in special_tokens_dict.items() if role in TOKEN_NAMES}
+        for role, token in roles.items():
+            if isinstance(token, str):
+                roles[role] = AddedToken(token, lstrip=role in BLANK_ROLES, normalized=False, special=True)
+        added = self.add_tokens([*roles.values()], special_tokens=True)  # first, so that the templates know its id
+        return added + super().add_special_tokens({**special_tokens_dict, **roles}, *args, **kwargs)
+
+    def _add_tokens(self, new_tokens, special_tokens=False) -> int:
+        vars(self).get("cache", {}).clear()
+        return super()._add_tokens(new_tokens, special_tokens)
+
+    def __getstate__(self) -> dict:
+        """Without what calls leave behind: `datasets` finds its cache by the pickled tokenizer."""
+        return {**vars(self), "cache": {}}
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         """Number of tokens that encoding adds to a text or a pair without a blank, the appended mask token included."""
-        appended = self.append_mask is not None and not self._target_mode
-        return super().num_special_tokens_to_add(pair) + appended
+        if self._encodes_targets:
+            return 1
+        return super().num_special_tokens_to_add(pair)
 
-    def _set_source_template(self, *blank: str):
+    def _source_template(self, *blank: str):
         cls, eos = self.cls_token, self.eos_token
         between = [eos, eos] if cls == "<s>" else [self.sep_token or eos]  # RoBERTa's pairs have two
-        self._set_template([cls, "$A", *blank, eos], [cls, "$A", *between, "$B", *blank, eos])
+        return self._template([cls, "$A", *blank, eos], [cls, "$A", *between, "$B", *blank, eos])
 
-    def _set_template(self, single: Sequence[str | None], pair: Sequence[str | None]):
-        single, pair = ([part for part in template if part is not None] for template in (single, pair))
-        second = pair.index("$B")
-        self._tokenizer.post_processor = processors.TemplateProcessing(
-            single=single,
-            pair=pair[:second] + [f"{part}:1" for part in pair[second:]],
-            special_tokens=[(part, self.convert_tokens_to_ids(part)) for part in {*single, *pair} - {"$A", "$B"}],
-        )
-
-    def _switch_to_target_mode(self):
-        eop = self._piece_tokens()[1]
-        self._target_mode = True
-        self._set_template(["$A", eop], ["$A", "$B", eop])
-
-    def _switch_to_input_mode(self):
-        if self._target_mode:
-            self._target_mode = False
-            self.update_post_processor()
+    def _template(self, single: Sequence[str | None], pair: Sequence[str | None]):
+        single, pair = (tuple(part for part in template if part is not None) for template in (single, pair))
+        ids = [
+            (part, self._tokenizer.token_to_id(part))
+            for part in dict.fromkeys((*single, *pair))
+            if part not in ("$A", "$B")
+        ]
+        if unknown := [token for token, index in ids if index is None]:
+            raise ValueError(
+                f"The vocabulary does not hold {', '.join(unknown)}. Add it with add_special_tokens and resize the model's "
+                "embeddings, or give the role to a token that is there."
+            )
+        return make_template(single, pair, tuple(ids))
 
     def _piece_tokens(self) -> tuple[str, str]:
         if self.sop_token is None or self.eop_token is None:
@@ -239,49 +269,71 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             )
         return self.sop_token, self.eop_token
 
+    def __call__(
+        self,
+        text=None,
+        text_pair=None,
+        text_target=None,
+        text_pair_target=None,
+        *args,
+        max_target_length=None,
+        **kwargs,
+    ) -> BatchEncoding:
+        """Encode texts, and targets without [CLS] and eos but with eop; see `PreTrainedTokenizerFast.__call__`."""
+        if text_target is None:
+            return super().__call__(text, text_pair, None, None, *args, **kwargs)
+        settings = kwargs if max_target_length is None else {**kwargs, "max_length": max_target_length}
+        targets = self._view(_encodes_targets=True)(text_target, text_pair_target, None, None, *args, **settings)
+        if text is None:
+            return targets
+        encoded = super().__call__(text, text_pair, None, None, *args, **kwargs)
+        encoded["labels"] = targets["input_ids"]
+        return encoded
+
+    def apply_chat_template(self, *args, **kwargs) -> str | list | BatchEncoding:
+        """Write a chat as its template says; `append_mask` puts a blank at its end. See `PreTrainedTokenizerFast`."""
+        return super(GLMTokenizer, self._view(_encodes_chat=True)).apply_chat_template(*args, **kwargs)
+
     def _encode_plus(self, text, text_pair=None, **kwargs):
-        appends = self.append_mask is not None and not self._target_mode and kwargs.get("add_special_tokens", True)
+        template = with_blank = None
+        if self._encodes_targets:
+            eop = self._piece_tokens()[1]
+            template = self._template(["$A", eop], ["$A", "$B", eop])
+        elif self.append_mask is not None and self._encodes_chat:
+            kwargs["add_special_tokens"] = True
+            template = self._template(["$A", self.append_mask], ["$A", "$B", self.append_mask])
+            with_blank = self._template(["$A"], ["$A", "$B"])
+        elif self.append_mask is not None:
+            with_blank = self._source_template()
+        backend = BackendOfOneCall(
+            self._tokenizer, self._without_template, template, with_blank, self.mask_token_ids if with_blank else ()
+        )
+        view = self._view(_tokenizer=backend, deprecation_warnings=self.cache.setdefault("warned", {}))
+        is_empty = isinstance(text, (list, tuple)) and not text
         try:
-            if appends:
-                text = self._append_blank(text, text_pair, kwargs.get("is_split_into_words", False))
-            encoded = super()._encode_plus(text, text_pair=text_pair, **kwargs)
-        except Exception:
-            self._switch_to_input_mode()
+            encoded = super(GLMTokenizer, view)._encode_plus([""] if is_empty else text, text_pair or None, **kwargs)
+        except (TypeError, UnicodeEncodeError):
+            explain_unreadable([text, text_pair or []])
             raise
-        finally:
-            if appends:
-                self.update_post_processor()
-        if not self._target_mode and not kwargs.get("return_overflowing_tokens"):
+        if is_empty:
+            return BatchEncoding({name: values[:0] for name, values in encoded.items()})
+        if backend.truncation and template is None and not kwargs.get("return_overflowing_tokens"):
             self._refuse_lost_blanks(encoded.encodings or [], kwargs.get("max_length"))
         return encoded
 
-    def _append_blank(self, text, text_pair, is_split):
-        """Set the templates that give each text without a blank its blank; returns `text` as they want it."""
-        is_batch = isinstance(text, (list, tuple)) and (
-            not is_split or bool(text) and isinstance(text[0], (list, tuple))
-        )
-        rows = list(text) if is_batch else [text]
-        pairs = [None] * len(rows) if text_pair is None else text_pair if is_batch else [text_pair]
-        has_blank = [self._has_blank([row, pair]) for row, pair in zip(rows, pairs, strict=False)]
-        if all(has_blank):
-            return text
-        self._set_source_template(self.append_mask)
-        if not any(has_blank):
-            return text
-        if text_pair is not None or not is_split and not all(isinstance(row, str) for row in rows):
-            raise ValueError(
-                "With append_mask, the pairs of one batch must all have a blank or all have none. Encode the pairs "
-                f"without a blank on their own: rows {[row for row, has in enumerate(has_blank) if not has]}."
-            )
-        # a text with a blank goes as a pair whose other half is empty: pairs may have a template of their own
-        cls, eos = self.cls_token, self.eos_token
-        self._set_template([cls, "$A", self.append_mask, eos], [cls, "$A", "$B", eos])
-        return [(row, type(row)()) if has else row for row, has in zip(rows, has_blank, strict=True)]
+    def _view(self, **attributes) -> "GLMTokenizer":
+        """The tokenizer for one call, with other attributes; all else is shared, and nothing is set on it."""
+        view = object.__new__(type(self))
+        vars(view).update(vars(self), **attributes)
+        return view
 
-    def _has_blank(self, text) -> bool:
-        if isinstance(text, str):
-            return any(token in text for token in self._blank_tokens())
-        return text is not None and any(self._has_blank(part) for part in text)
+    def _without_template(self, split_special_tokens: bool) -> Tokenizer:
+        """The backend without special tokens; one that reads those in texts as text or not."""
+        if split_special_tokens not in self.cache:
+            backend = copy.deepcopy(self._tokenizer)
+            backend.post_processor, backend.encode_special_tokens = None, split_special_tokens
+            self.cache[split_special_tokens] = backend
+        return self.cache[split_special_tokens]
 
     def _refuse_lost_blanks(self, encodings: Sequence[Encoding], max_length: int | None):
         blanks = set(self.mask_token_ids)
@@ -466,6 +518,13 @@ class GLMChineseTokenizer(GLMTokenizer):
     """The Chinese vocabulary (glm-large-chinese, glm-10b-chinese): cog-pretrain.model; `[CLS] text <|endoftext|>`."""
 
     vocab_files_names = {"tokenizer_file": "tokenizer.json", "sentencepiece_file": "cog-pretrain.model"}
+
+
+def _length_of_model(folder: str | None) -> dict[str, int]:
+    """What `truncation=True` cuts to: the length of the model in the same folder, if there is one."""
+    config = Path(folder or "", "config.json")
+    settings = json.loads(config.read_text(encoding="utf-8")) if folder and config.is_file() else {}
+    return {"model_max_length": settings["max_sequence_length"]} if "max_sequence_length" in settings else {}
 
 
 def _is_hidden(token: str, backend: Tokenizer) -> bool:

@@ -58,6 +58,7 @@ def test_the_hub_files_are_these():
     assert HUB_FILES == [
         "blank_infilling_glm.py",
         "configuration_glm.py",
+        "encoding_glm.py",
         "generation_glm.py",
         "inputs_glm.py",
         "modeling_glm.py",

@@ -195,12 +195,6 @@ class TestTemplates:
             fresh(text_target=3)
         assert fresh.encode("a")[0] == fresh.cls_token_id
 
-    def test_target_mode_holds_until_it_is_left(self, fresh):
-        fresh._switch_to_target_mode()
-        assert fresh.encode("a")[-1] == fresh.encode("b")[-1] == fresh.eop_token_id
-        fresh._switch_to_input_mode()
-        assert fresh.encode("a")[-1] == fresh.eos_token_id
-
     def test_no_other_beginning_or_end_can_be_switched_on(self, fresh):
         before = fresh("a")["input_ids"]
         fresh.add_bos_token = fresh.add_eos_token = True
@@ -318,9 +312,9 @@ class TestAppendMask:
         with pytest.raises(ValueError, match="of text 1"):
             appending(["abcdef", "[MASK]bcdef"], truncation=True, max_length=5)
 
-    def test_pairs_of_both_kinds_in_one_batch_are_refused(self, appending):
-        with pytest.raises(ValueError, match=r"pairs of one batch.*rows \[1\]"):
-            appending(["[MASK]", "a"], ["b", "b"])
+    def test_pairs_of_both_kinds_in_one_batch_get_theirs(self, appending):
+        of_both_kinds = ["[CLS] [MASK] [SEP] b <|endoftext|>", "[CLS] a [SEP] b [gMASK] <|endoftext|>"]
+        assert words(appending, appending(["[MASK]", "a"], ["b", "b"])) == of_both_kinds
 
     def test_it_is_saved_with_the_tokenizer(self, appending, tmp_path):
         appending.save_pretrained(tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 HUB_MODULES = (
     "blank_infilling_glm",
     "configuration_glm",
+    "encoding_glm",
     "generation_glm",
     "inputs_glm",
     "modeling_glm",
