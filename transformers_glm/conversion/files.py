@@ -8,7 +8,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ SAFETENSORS_DTYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
-RELEASE_AFTER = 64 * 2**20  # bytes read from a mapped file before it is mapped anew, which frees what was read
+RELEASE_AFTER = 64 * 2**20  # bytes of a mapped file that are read before it is mapped anew, which frees what was read
 
 
 class Stored(NamedTuple):
@@ -68,47 +68,27 @@ HARMLESS = {
 }
 
 
-class MappedFile:
-    """
-    The tensors of one file, read one by one. What has been read is let go again after `RELEASE_AFTER` bytes.
-
-    Args:
-        path (`Path`): the file.
-        load (`Callable`): maps the file into memory, and gives a function from a name to its tensor.
-        described (`Mapping[str, tuple]`): shape and type of each tensor.
-        release_after (`float`, *optional*): bytes; infinite for a file that `load` reads whole.
-    """
-
-    def __init__(self, path: Path, load: Callable, described: Mapping[str, tuple], release_after=RELEASE_AFTER):
-        self._load, self._release_after = load, release_after
-        self._mapped, self._read = None, 0
-        self.tensors = {
-            name: Stored(tuple(shape), dtype, f"{path}: {name}", partial(self._read_tensor, name))
-            for name, (shape, dtype) in described.items()
-        }
-
-    def _read_tensor(self, name: str) -> torch.Tensor:
-        if self._mapped is None or self._read > self._release_after:
-            self._mapped, self._read = None, 0
-            self._mapped = self._load()
-        self._read += self.tensors[name].nbytes
-        return self._mapped(name)
-
-
 def open_safetensors(path: Path) -> dict[str, Stored]:
     """The tensors of a .safetensors file; `ValueError` if it is damaged or holds anything but floating point tensors."""
     _check_present(path)
     try:
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            described = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+            described = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is truncated or damaged ({error}). Download or copy it again.") from error
-    for name, (_, dtype) in described.items():
+    tensors = {}
+    for name, (shape, dtype) in described.items():
         if dtype not in SAFETENSORS_DTYPES:
             raise ValueError(f"{path}: {name} is {dtype}. Only floating point weights can be converted.")
-    described = {name: (shape, SAFETENSORS_DTYPES[dtype]) for name, (shape, dtype) in described.items()}
-    return MappedFile(path, lambda: safe_open(path, "pt").get_tensor, described).tensors
+        tensors[name] = Stored(shape, SAFETENSORS_DTYPES[dtype], f"{path}: {name}", partial(_read, path, name))
+    return tensors
+
+
+def _read(path: Path, name: str) -> torch.Tensor:
+    """One tensor of a file that is opened for it alone: what was read of a mapped file stays in memory until it is closed."""
+    with safe_open(path, "pt") as file:
+        return file.get_tensor(name)
 
 
 def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored], dict[str, Any]]:
@@ -120,7 +100,7 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
         module (`str`, *optional*): under which key the tensors are; omitted: the file is one dictionary of tensors.
 
     Returns:
-        `tuple[dict[str, Stored], dict]`: the tensors, and the other entries of the file.
+        `tuple[dict[str, Stored], dict]`: the tensors, and all that the file holds.
 
     Raises:
         `ValueError`: a file that is truncated, damaged or no checkpoint, or that asks for anything but tensors, plain
@@ -133,20 +113,25 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
     if not isinstance(state, dict) or not state:
         where = "" if module is None else f" under {module!r}"
         raise ValueError(f"{path} holds no dictionary of tensors{where}: it is no GLM checkpoint.")
-    for name, tensor in state.items():
+
+    @lru_cache(maxsize=1)
+    def mapped(part: int) -> dict[str, torch.Tensor]:
+        """The tensors; the file is mapped anew for each part of it. The form before PyTorch 1.6 cannot be mapped."""
+        loaded = _load(path, mmap=True) if is_zip else content
+        return loaded if module is None else loaded[module]
+
+    def read(name: str, part: int) -> torch.Tensor:
+        return mapped(part)[name]
+
+    tensors, passed = {}, 0
+    for name, tensor in sorted(state.items()):
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             what = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             raise ValueError(f"{path}: {name} is {what}. Only floating point weights can be converted.")
-    described = {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
-    rest = {} if module is None else {key: value for key, value in content.items() if key != module}
-    if not is_zip:  # the form before PyTorch 1.6 cannot be mapped
-        return MappedFile(path, lambda: state.__getitem__, described, math.inf).tensors, rest
-
-    def load():
-        loaded = _load(path, mmap=True)
-        return (loaded if module is None else loaded[module]).__getitem__
-
-    return MappedFile(path, load, described).tensors, rest
+        reader = partial(read, name, passed // RELEASE_AFTER)
+        tensors[name] = Stored(tuple(tensor.shape), tensor.dtype, f"{path}: {name}", reader)
+        passed += tensor.nbytes
+    return tensors, content
 
 
 def _check_present(path: Path) -> None:
