@@ -138,7 +138,7 @@ TRAINING_DAMAGES = {
     "missing in one": (lambda f: change_state(f / RANK.format(1), drop(LAYER), "module"), f"disagree about {LAYER}"),
     "no embeddings": (lambda f: [change_state(f / RANK.format(rank), drop("word_embeddings.weight"), "module") for rank in (0, 1)], "lacks word_embeddings.weight"),
     "no module": (lambda f: torch.save({"model": {}}, f / RANK.format(1)), "no dictionary of tensors under 'module'"),
-    "no folder": (lambda f: shutil.rmtree(f / "7"), "names '7', which is no folder beside it"),
+    "no folder": (lambda f: shutil.rmtree(f / "7"), "names '7', and .*7 holds no mp_rank"),
     "an empty folder": (lambda f: [(f / RANK.format(rank)).unlink() for rank in (0, 1)], "holds no mp_rank"),
 }  # fmt: skip
 

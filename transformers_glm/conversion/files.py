@@ -106,8 +106,9 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
         `ValueError`: a file that is truncated, damaged or no checkpoint, or that asks for anything but tensors, plain
         containers and the names in `HARMLESS`.
     """
-    _check_present(path)
-    is_zip = _check_zip(path)
+    is_zip = _check_present(path).startswith(b"PK\x03\x04")
+    if is_zip:
+        _check_sums(path)
     content = _load(path, mmap=is_zip)
     state = content if module is None else content.get(module) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state:
@@ -134,20 +135,19 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
     return tensors, content
 
 
-def _check_present(path: Path) -> None:
+def _check_present(path: Path) -> bytes:
+    """The first bytes of a file, which must be there."""
     if not path.is_file():
         raise ValueError(f"{path} is missing. Download or copy the checkpoint again, with all its files.")
     with path.open("rb") as file:
-        if file.read(40).startswith(b"version https://git-lfs"):
-            raise ValueError(f"{path} is a Git LFS pointer, not the file itself. Run `git lfs pull` in its folder.")
+        start = file.read(40)
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path} is a Git LFS pointer, not the file itself. Run `git lfs pull` in its folder.")
+    return start
 
 
-def _check_zip(path: Path) -> bool:
-    """Whether the file is in the zip form of `torch.save`, its checksums verified."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start != b"PK\x03\x04":
-        return False
+def _check_sums(path: Path) -> None:
+    """Verify the checksums of the zip form of `torch.save`."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -155,7 +155,6 @@ def _check_zip(path: Path) -> bool:
         raise ValueError(f"{path} is truncated or damaged ({error}). Download or copy it again.") from error
     if damaged is not None:
         raise ValueError(f"{path} is damaged: {damaged} does not have its checksum. Download or copy it again.")
-    return True
 
 
 def _load(path: Path, mmap: bool) -> Any:

@@ -34,17 +34,16 @@ def tagged_folder(folder: Path) -> Path | None:
     if tracker is None:
         return None
     tag = tracker.read_text(encoding="utf-8").strip()
-    if not tag or not (folder / tag).is_dir():
-        raise ValueError(f"{tracker} names {tag!r}, which is no folder beside it. Copy that folder too.")
+    if not any((folder / tag).glob(RANK_FILES)):
+        raise ValueError(
+            f"{tracker} names {tag!r}, and {folder / tag} holds no mp_rank_*_model_states.pt. Copy it again, whole."
+        )
     return folder / tag
 
 
 def read_ranks(folder: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
     """The tensors of all model-parallel ranks, merged when they are read."""
-    count = len(list(folder.glob(RANK_FILES)))
-    if count == 0:
-        raise ValueError(f"{folder} holds no mp_rank_*_model_states.pt. Download or copy it again.")
-    files = [folder / f"mp_rank_{rank:02d}_model_states.pt" for rank in range(count)]
+    files = [folder / f"mp_rank_{rank:02d}_model_states.pt" for rank, _ in enumerate(folder.glob(RANK_FILES))]
     opened = [open_pickle(path, "module") for path in files]
     _check_one_run(files, [content for _, content in opened])
     ranks = [by_target_name(tensors) for tensors, _ in opened]
