@@ -12,11 +12,7 @@ import torch
 import transformers
 from conftest import EOP, make_config, make_model
 from packaging.version import Version
-from peft import (
-    LoraConfig,
-    PeftModel,
-    get_peft_model,
-)
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import constants
 from peft.utils.hotswap import hotswap_adapter
 from peft_cases import BATCH, METHODS, NEW, PROMPT, ROOT, SENTENCES, TASKS, arguments, logits_of, losses_of, same

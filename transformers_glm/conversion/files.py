@@ -9,7 +9,6 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,11 +186,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     # wide types first, so that each is aligned; then by name, so that the order of the source leaves no trace
     names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     kinds = {dtype: kind for kind, dtype in SAFETENSORS_DTYPES.items()}
-    offsets = pairwise(accumulate((tensors[name].nbytes for name in names), initial=0))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    for name, begin_and_end in zip(names, offsets, strict=True):
-        stored = tensors[name]
-        header[name] = {"dtype": kinds[stored.dtype], "shape": stored.shape, "data_offsets": begin_and_end}
+    end = 0
+    for name in names:
+        stored, begin, end = tensors[name], end, end + tensors[name].nbytes
+        header[name] = {"dtype": kinds[stored.dtype], "shape": stored.shape, "data_offsets": (begin, end)}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:

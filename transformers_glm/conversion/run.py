@@ -16,7 +16,7 @@ from ..files import check_free, write_whole, written_whole
 from .config import card_of_converted, make_config, make_generation_config
 from .files import Stored, write_safetensors
 from .formats import OURS, TRAINING, Checkpoint, open_checkpoint
-from .names import check_complete, released_name
+from .names import by_target_name, check_complete, released_name
 
 
 logger = logging.get_logger(__name__)
@@ -166,7 +166,7 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         )
     if file.exists():
         raise ValueError(f"{file} exists. Choose another name, or remove it.")
-    tensors = open_checkpoint(source).tensors
+    tensors = by_target_name(open_checkpoint(source).tensors)
     has_head = any(name.startswith("classifier.") for name in tensors)
     prefix = "classifier." if has_head else "glm."  # with a head the old code has the base model under its prefix
     with write_whole(file) as unfinished:
