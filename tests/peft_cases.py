@@ -18,7 +18,7 @@ from peft import (
     VeraConfig,
 )
 
-import transformers_glm  # noqa: F401 (tells PEFT of GLM)  # noqa: F401 (tells PEFT of GLM)
+import transformers_glm  # noqa: F401 (tells PEFT of GLM)
 
 
 ROOT = Path(__file__).parents[1]
@@ -76,3 +76,16 @@ IN_THE_CACHE = {
     ),
 }
 EVERY = {**IN_THE_ROW, **IN_THE_CACHE}
+
+SENTENCES = ["Ada Lovelace wrote the first program", "Grace Hopper found a moth", "Is a blank a hole in the text"] * 8
+
+
+def arguments(folder, kind, **kwargs):
+    """Settings of a short training."""
+    settings = {"max_steps": 30, "per_device_train_batch_size": 12, "learning_rate": 0.02, "logging_steps": 10}
+    quiet = {"report_to": "none", "use_cpu": True, "disable_tqdm": True, "save_strategy": "no"}
+    return kind(folder, **{**settings, **quiet, "lr_scheduler_type": "constant", **kwargs})
+
+
+def losses_of(trainer):
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

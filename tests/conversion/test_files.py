@@ -138,7 +138,7 @@ TRAINING_DAMAGES = {
     "missing in one": (lambda f: change_state(f / RANK.format(1), drop(LAYER), "module"), f"disagree about {LAYER}"),
     "no embeddings": (lambda f: [change_state(f / RANK.format(rank), drop("word_embeddings.weight"), "module") for rank in (0, 1)], "lacks word_embeddings.weight"),
     "no module": (lambda f: torch.save({"model": {}}, f / RANK.format(1)), "no dictionary of tensors under 'module'"),
-    "no folder": (lambda f: shutil.rmtree(f / "7"), "names '7', which is no folder beside it"),
+    "no folder": (lambda f: shutil.rmtree(f / "7"), "names '7', and .*7 holds no mp_rank"),
     "an empty folder": (lambda f: [(f / RANK.format(rank)).unlink() for rank in (0, 1)], "holds no mp_rank"),
 }  # fmt: skip
 
@@ -157,7 +157,7 @@ def test_half_of_the_ranks_is_noticed_even_where_the_file_does_not_tell_their_nu
     folder = old.write_training(tmp_path / "trained", old.old_state(), 4, mp_world_size=None)
     for rank in (2, 3):
         (folder / RANK.format(rank)).unlink()
-    with pytest.raises(ValueError, match=r"query_key_value.* has shape \(24, 16\)"):
+    with pytest.raises(ValueError, match=r"attention\.dense\.weight has shape \(16, 8\)"):
         convert(folder, tmp_path / "out", num_attention_heads=2)
 
 

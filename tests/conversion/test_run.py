@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import argparse
-import importlib.util
 import json
 import os
 import re
@@ -12,7 +11,6 @@ from types import SimpleNamespace
 import old_checkpoints as old
 import pytest
 import torch
-from conftest import make_config
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
@@ -30,9 +28,10 @@ import transformers_glm  # noqa: F401  registers GLM
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification
 from tokenization_glm import GLMTokenizer
+from transformers_glm.commands.convert import main as run_command
 from transformers_glm.conversion.config import make_config as config_of
 from transformers_glm.conversion.formats import HUB, OURS, TRAINING, open_checkpoint
-from transformers_glm.conversion.names import RELEASED, TABLE, entry_of, expected_names, shape_of
+from transformers_glm.conversion.names import RELEASED
 from transformers_glm.conversion.old_configs import TOKENS_BY_SOP, is_old_config
 from transformers_glm.conversion.run import convert, write_hub_state
 from transformers_glm.conversion.verify import verify
@@ -41,6 +40,7 @@ from transformers_glm.integrations.old_configs import catch_old_configs, leave_o
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+RECORDED_SIZES = {"hidden_size": 32, "num_attention_heads": 4, "max_sequence_length": 40, "vocab_size": 200}
 FORMS = ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.safetensors", "model.safetensors.index.json"]
 
 
@@ -60,37 +60,12 @@ def hub(tmp_path):
     return old.write_hub(tmp_path / "hub", state), state
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("convert_checkpoint", ROOT / "scripts" / "convert_checkpoint.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("make", [make_config, lambda: make_config(block_position_encoding=False)])
-def test_the_table_has_the_names_and_shapes_of_the_model(make):
-    config = make()
-    with torch.device("meta"):
-        state = GLMForConditionalGeneration(config).state_dict()
-    del state["lm_head.weight"]
-    table = {entry_of(name, name).target: name for name in TABLE}
-    by_target = {
-        target.format(layer): name.format(layer)
-        for target, name in table.items()
-        for layer in range(config.num_layers)
+def recorded(name):
+    """What was recorded of the old programs, and the weights that they ran with."""
+    tensors = load_file(FIXTURES / name)
+    return tensors, {
+        key.removeprefix("weights/"): value for key, value in tensors.items() if key.startswith("weights/")
     }
-    assert set(state) == {f"glm.{name}" for name in expected_names(config, {})}
-    for name, tensor in state.items():
-        assert shape_of(by_target[name], config) == tuple(tensor.shape), name
-
-
-def test_the_table_has_the_classification_head():
-    config = make_config(num_labels=3)
-    with torch.device("meta"):
-        head = GLMForSequenceClassification(config).classifier.state_dict()
-    for name, tensor in head.items():
-        assert entry_of(name, name).target == f"classifier.{name}"
-        assert shape_of(name, config) == tuple(tensor.shape)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -168,43 +143,28 @@ def test_a_roberta_blank_gets_the_id_it_was_trained_with(tmp_path):
     assert GLMConfig.from_pretrained(tmp_path / "out").mask_token_ids == [vocab.index("<mask>")]
 
 
-@pytest.mark.parametrize(
-    ("settings", "given", "expected"),
-    [
-        ({}, None, "gelu"),
-        ({}, "gelu_pytorch_tanh", "gelu_pytorch_tanh"),
-        ({"hidden_act": "gelu_pytorch_tanh"}, None, "gelu_pytorch_tanh"),
-        ({"hidden_act": "gelu_pytorch_tanh"}, "gelu", "gelu"),
-    ],
-)
-def test_a_hub_checkpoint_computes_the_exact_gelu_unless_something_says_otherwise(settings, given, expected, tmp_path):
-    source = old.write_hub(tmp_path / "hub", old.old_state(), **settings)
-    assert config_of(open_checkpoint(source), hidden_act=given).hidden_act == expected
-
-
-def test_a_trained_checkpoint_computes_the_tanh_gelu_unless_something_says_otherwise(tmp_path):
-    checkpoint = open_checkpoint(old.write_training(tmp_path / "trained", old.old_state()))
-    assert config_of(checkpoint, num_attention_heads=2).hidden_act == "gelu_pytorch_tanh"
-    assert config_of(checkpoint, num_attention_heads=2, hidden_act="gelu").hidden_act == "gelu"
+@pytest.mark.parametrize(("said", "given"), [(None, None), (None, "relu"), ("relu", None), ("relu", "gelu_new")])
+def test_a_snapshot_computes_the_exact_gelu_and_training_the_tanh_one_unless_something_says_otherwise(
+    said, given, tmp_path
+):
+    source = old.write_hub(tmp_path / "hub", old.old_state(), **({} if said is None else {"hidden_act": said}))
+    assert config_of(open_checkpoint(source), hidden_act=given).hidden_act == (given or said or "gelu")
+    trained = open_checkpoint(old.write_training(tmp_path / "trained", old.old_state()))
+    config = config_of(trained, num_attention_heads=2, hidden_act=given)
+    assert config.hidden_act == (given or "gelu_pytorch_tanh")
 
 
 def test_heads_come_from_the_shape_of_a_released_model_or_from_args_or_from_the_user(tmp_path):
-    for vocabulary, layers, width in RELEASED:
-        settings = {"vocab_size": vocabulary, "num_layers": layers, "hidden_size": width, "max_sequence_length": 512}
-        checkpoint = SimpleNamespace(
-            form=TRAINING, settings=settings, tensors=open_checkpoint_of(tmp_path / f"{vocabulary}-{layers}-{width}")
-        )
-        assert config_of(checkpoint).num_attention_heads == width // 64
+    checkpoint = open_checkpoint(old.write_training(tmp_path / "none", old.old_state()))
+    for sizes in RELEASED:
+        settings = dict(zip(("vocab_size", "num_layers", "hidden_size"), sizes, strict=True))
+        assert config_of(checkpoint._replace(settings=settings)).num_attention_heads == sizes[2] // 64
     source = old.write_training(tmp_path / "args", old.old_state(), args=argparse.Namespace(num_attention_heads=4))
     assert config_of(open_checkpoint(source)).num_attention_heads == 4
     with pytest.raises(ValueError, match="has 4 attention heads, you gave 2"):
         config_of(open_checkpoint(source), num_attention_heads=2)
     with pytest.raises(ValueError, match="Give --num-attention-heads"):
-        config_of(open_checkpoint(old.write_training(tmp_path / "none", old.old_state())))
-
-
-def open_checkpoint_of(folder):
-    return open_checkpoint(old.write_training(folder, old.old_state())).tensors
+        config_of(checkpoint)
 
 
 def test_the_shared_row_of_eop_and_gmask_is_copied(tokenizer, tmp_path):
@@ -239,7 +199,7 @@ def test_settings_that_do_not_exist_are_refused(hub, tmp_path):
         convert(hub[0], tmp_path / "out", tokenizer=tmp_path / "bare")
     with pytest.raises(ValueError, match="hidden_act='gello' is none of"):
         convert(hub[0], tmp_path / "out", hidden_act="gello")
-    with pytest.raises(ValueError, match="config.json says 2 heads, you 4"):
+    with pytest.raises(ValueError, match="has 2 attention heads, you gave 4"):
         convert(hub[0], tmp_path / "out", num_attention_heads=4)
     assert not (tmp_path / "out").exists()
 
@@ -325,7 +285,7 @@ def test_converting_saving_loading_and_converting_again_changes_nothing(hub, tmp
 def test_our_own_folder_is_left_alone(hub, tmp_path, capsys):
     convert(hub[0], tmp_path / "out")
     before = files_of(tmp_path / "out")
-    script().main([str(tmp_path / "out"), str(tmp_path / "again")])
+    run_command([str(tmp_path / "out"), str(tmp_path / "again")])
     assert "nothing to do" in capsys.readouterr().out
     assert not (tmp_path / "again").exists()
     assert files_of(tmp_path / "out") == before
@@ -345,15 +305,9 @@ def test_the_old_state_has_the_old_names(hub, tmp_path):
 
 
 def test_the_old_state_of_a_classifier_has_the_old_codes_names(tmp_path):
-    tensors = load_file(FIXTURES / "old_classifier.safetensors")
-    weights = {
-        name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")
-    }
-    source = old.write_vocabulary(tmp_path / "hub")
-    save_file(weights, source / "model.safetensors")
-    settings = {"hidden_size": 32, "num_attention_heads": 4, "max_sequence_length": 40, "vocab_size": 200}
+    tensors, weights = recorded("old_classifier.safetensors")
     labels = {str(number): f"LABEL_{number}" for number in range(3)}
-    (source / "config.json").write_text(json.dumps({**old.CONFIG, **settings, "id2label": labels}))
+    source = old.write_hub(tmp_path / "hub", weights, "model.safetensors", **RECORDED_SIZES, id2label=labels)
     convert(source, tmp_path / "out")
     model = GLMForSequenceClassification.from_pretrained(tmp_path / "out", attn_implementation="eager").eval()
     positions = tensors["in/position_ids"]
@@ -371,12 +325,8 @@ def test_the_old_state_of_a_classifier_has_the_old_codes_names(tmp_path):
 
 @pytest.mark.parametrize(("act", "out"), [("gelu", "out"), ("gelu_pytorch_tanh", "out_orig")])
 def test_a_converted_checkpoint_computes_what_was_recorded_of_the_old_programs(act, out, tmp_path):
-    tensors = load_file(FIXTURES / "old_language_model.safetensors")
-    weights = {
-        name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")
-    }
-    settings = {"hidden_size": 32, "num_attention_heads": 4, "max_sequence_length": 40, "vocab_size": 200}
-    source = old.write_hub(tmp_path / "hub", weights, "model.safetensors", **settings)
+    tensors, weights = recorded("old_language_model.safetensors")
+    source = old.write_hub(tmp_path / "hub", weights, "model.safetensors", **RECORDED_SIZES)
     checkpoint = convert(source, tmp_path / "out", hidden_act=act)
     assert "tensors are the same" in verify(checkpoint, tmp_path / "out")
     for implementation in ("eager", "sdpa"):
@@ -408,17 +358,18 @@ def test_verify_finds_a_changed_tensor(hub, tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"num_attention_heads": 4}, {"hidden_act": "relu"}, {"layernorm_epsilon": 0.1}])
-def test_verify_finds_a_changed_computation(change, hub, tmp_path):
+def test_verify_finds_a_changed_configuration(change, hub, tmp_path):
     checkpoint = convert(hub[0], tmp_path / "out")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     (tmp_path / "out" / "config.json").write_text(json.dumps(config | change))
-    with pytest.raises(ValueError, match="The logits of .* differ"):
+    [(field, value)] = change.items()
+    with pytest.raises(ValueError, match=f"{field} in .* is {value!r}, and the source says"):
         verify(checkpoint, tmp_path / "out")
 
 
 def test_the_command_line_converts_verifies_and_writes_back(hub, tmp_path, capsys):
     out, back = tmp_path / "out", tmp_path / "pytorch_model.safetensors"
-    script().main([str(hub[0]), str(out), "--verify", "--hidden-act", "gelu_new", "--to-hub-state", str(back)])
+    run_command([str(hub[0]), str(out), "--verify", "--hidden-act", "gelu_new", "--to-hub-state", str(back)])
     printed = capsys.readouterr().out
     assert "a snapshot of the Hub" in printed
     assert "verified: 29 tensors are the same" in printed
@@ -446,7 +397,7 @@ def test_the_command_line_names_what_is_wrong_and_writes_nothing(hub, tmp_path):
 @pytest.mark.parametrize("arguments", [["source"], ["source", "--verify", "--to-hub-state", "x.safetensors"]])
 def test_the_command_line_wants_somewhere_to_write(arguments):
     with pytest.raises(SystemExit):
-        script().main(arguments)
+        run_command(arguments)
 
 
 def test_a_folder_in_use_is_not_written_to(hub, tmp_path):
@@ -543,7 +494,7 @@ def test_glm_4_loads_as_before(tmp_path):
 def test_the_migration_guide_names_flags_and_messages_that_exist(capsys):
     guide = (ROOT / "docs" / "migration.md").read_text()
     with pytest.raises(SystemExit):
-        script().main(["--help"])
+        run_command(["--help"])
     flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     used = re.findall(r"convert_checkpoint\.py [^`|\n]*", guide)
     assert used

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repositories for the Hub: what is in them, and that they load in fresh processes, with this package and without."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -21,10 +20,11 @@ import transformers_glm  # noqa: F401  registers GLM
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification
 from multiple_choice_glm import GLMForMultipleChoice
+from transformers_glm.commands.push import main as run_command
 from transformers_glm.conversion.run import convert
 from transformers_glm.hub.adapters import make_adapter_repository
-from transformers_glm.hub.code import HUB_MODULES, add_code, auto_map
-from transformers_glm.hub.repository import About, make_repository, push
+from transformers_glm.hub.code import AUTO_MAP, HUB_MODULES, add_code
+from transformers_glm.hub.repository import About, make_repository
 
 
 pytestmark = pytest.mark.core
@@ -56,13 +56,6 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("push_to_hub", ROOT / "scripts" / "push_to_hub.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_repository_holds_weights_tokenizer_card_and_code_and_nothing_of_the_run(saved, out):
     assert [f"{name}.py" for name in HUB_MODULES] == CODE
     left = make_repository(saved, out)
@@ -82,7 +75,7 @@ def test_every_auto_class_that_knows_glm_finds_its_class_in_the_repository(saved
         if name.startswith("AutoModel") and auto._model_mapping is not None and GLMConfig in auto._model_mapping
     }
     assert len(registered) >= 5
-    assert written == auto_map()
+    assert written == AUTO_MAP
     assert written == {
         "AutoConfig": "configuration_glm.GLMConfig",
         **{name: f"{model.__module__}.{model.__name__}" for name, model in registered.items()},
@@ -233,28 +226,24 @@ def uploads(monkeypatch):
 
 
 def test_the_script_writes_a_folder_and_uploads_nothing_unless_asked(saved, out, uploads, capsys):
-    script().main([str(saved), str(out)])
+    run_command([str(saved), str(out)])
     printed = capsys.readouterr().out
     assert uploads == []
     assert "nothing was uploaded. Give --push REPO_ID" in printed
     assert "not part of the repository: checkpoint-2, training_args.bin" in printed
     assert re.search(r"\d  modeling_glm\.py", printed)
     flags = ["--overwrite", "--push", "me/tiny", "--private", "--license", "mit", "--language", "en", "zh"]
-    script().main([str(saved), str(out), *flags])
+    flags += ["--message", "First"]
+    run_command([str(saved), str(out), *flags])
     create, upload = uploads
     assert create == ("create_repo", "me/tiny", {"private": True, "exist_ok": True})
     assert upload[1] == names(out) == sorted([*FILES, *CODE, "model.safetensors"])
+    assert upload[2]["commit_message"] == "First"
     # an old model.safetensors would be preferred to new shards
     assert upload[2]["delete_patterns"] == ["*.safetensors", "*.safetensors.index.json"]
     assert "uploaded: https://huggingface.co/me/tiny/commit/1" in capsys.readouterr().out
     card = ModelCard.load(out / "README.md")
     assert card.data.language == ["en", "zh"] and 'from_pretrained("me/tiny")' in card.text
-
-
-def test_push_uploads_in_one_commit(saved, out, uploads):
-    make_repository(saved, out)
-    assert push(out, "me/tiny", message="First").endswith("/commit/1")
-    assert uploads[1][2]["commit_message"] == "First"
 
 
 def test_the_methods_of_transformers_push_weights_and_tokenizer(text_model, tokenizer, uploads, tmp_path, monkeypatch):
@@ -287,7 +276,7 @@ def test_an_adapter_has_a_repository_of_its_own(saved, out, tmp_path, tokenizer,
     make_adapter(tmp_path / "lora", saved)
     with pytest.raises(ValueError, match="names .* as its base model, which nobody finds on the Hub"):
         make_adapter_repository(tmp_path / "lora", out)
-    script().main([str(tmp_path / "lora"), str(out), "--base-model", "me/tiny", "--push", "me/lora"])
+    run_command([str(tmp_path / "lora"), str(out), "--base-model", "me/tiny", "--push", "me/lora"])
     assert names(out) == ["README.md", "adapter_config.json", "adapter_model.safetensors"] == uploads[1][1]
     assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] == "me/tiny"
     card = ModelCard.load(out / "README.md")
@@ -309,69 +298,50 @@ def test_an_adapter_that_would_not_load_is_refused(saved, out, tmp_path):
     assert not out.exists()
 
 
-LOAD = """
-import json, sys, torch
+RESULTS = """
+import torch, transformers
+from transformers import AutoConfig, AutoTokenizer
+
+def results_of(folder, again=None, **settings):
+    tokenizer, config = (auto.from_pretrained(folder, **settings) for auto in (AutoTokenizer, AutoConfig))
+    inputs = tokenizer(["Ada [MASK] the first program.", "It was [MASK] and never [MASK]!"], padding=True, return_tensors="pt")
+    parts, results = [tokenizer, config], {"input_ids": inputs["input_ids"].tolist()}
+    for name in ("", "ForSeq2SeqLM", "ForCausalLM", "ForSequenceClassification", "ForMultipleChoice"):
+        model = getattr(transformers, "AutoModel" + name).from_pretrained(folder, **settings).eval()
+        parts.append(model)
+        with torch.no_grad():
+            if name == "":
+                results[name] = model(**inputs).last_hidden_state.tolist()
+            elif name == "ForSequenceClassification":
+                results[name] = list(model(**inputs).logits.shape)  # the head is new
+            elif name == "ForMultipleChoice":
+                choices = tokenizer.build_inputs_for_multiple_choice(inputs, [["wrote", "read"], ["big"]])
+                results[name] = model(**choices).logits.tolist()
+            else:
+                results[name] = model(**inputs).logits.tolist()
+                for beams in (1, 2):
+                    results[f"{name}, {beams}"] = model.generate(**inputs, max_new_tokens=6, num_beams=beams).tolist()
+        if again is not None and name == "ForSeq2SeqLM":
+            model.save_pretrained(again)
+            tokenizer.save_pretrained(again)
+    return [type(part).__module__.split(".")[0] for part in parts], results
+"""
+LOAD = f"""
+import json, sys
 package, trust, folder, again = sys.argv[1:]
 if package == "with":
     import transformers_glm
-import transformers
-from transformers import AutoConfig, AutoTokenizer
-settings = {"trust_remote_code": True} if trust == "trust" else {}
-texts = ["Ada [MASK] the first program.", "It was [MASK] and never [MASK]!"]
-tokenizer = AutoTokenizer.from_pretrained(folder, **settings)
-config = AutoConfig.from_pretrained(folder, **settings)
-inputs = tokenizer(texts, padding=True, return_tensors="pt")
-modules, results = {}, {"input_ids": inputs["input_ids"].tolist()}
-names = ["AutoModel", "AutoModelForSeq2SeqLM", "AutoModelForCausalLM", "AutoModelForSequenceClassification",
-         "AutoModelForMultipleChoice"]
-for name in names:
-    torch.manual_seed(0)
-    model = getattr(transformers, name).from_pretrained(folder, **settings).eval()
-    modules[name] = type(model).__module__.split(".")[0]
-    with torch.no_grad():
-        if name == "AutoModel":
-            results[name] = model(**inputs).last_hidden_state.tolist()
-        elif name == "AutoModelForSequenceClassification":
-            results[name] = list(model(**inputs).logits.shape)  # the head is new
-        elif name == "AutoModelForMultipleChoice":
-            choices = tokenizer.build_inputs_for_multiple_choice(inputs, [["wrote", "read"], ["big"]])
-            results[name] = model(**choices).logits.tolist()
-        else:
-            results[name] = model(**inputs).logits.tolist()
-            results["generate " + name] = model.generate(**inputs, max_new_tokens=6).tolist()
-            results["beams " + name] = model.generate(**inputs, max_new_tokens=6, num_beams=2).tolist()
-    if name == "AutoModelForSeq2SeqLM":
-        model.save_pretrained(again)
-        tokenizer.save_pretrained(again)
-modules["tokenizer"], modules["config"] = (type(x).__module__.split(".")[0] for x in (tokenizer, config))
-print(json.dumps({"modules": modules, "results": results}))
+{RESULTS}
+modules, results = results_of(folder, again, **({{"trust_remote_code": True}} if trust == "trust" else {{}}))
+print(json.dumps({{"modules": modules, "results": results}}))
 """
 
 
 def expected_results(folder):
     """The same in this process, with this package's classes."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    inputs = tokenizer(
-        ["Ada [MASK] the first program.", "It was [MASK] and never [MASK]!"], padding=True, return_tensors="pt"
-    )
-    model = GLMForConditionalGeneration.from_pretrained(folder).eval()
-    choices = tokenizer.build_inputs_for_multiple_choice(inputs, [["wrote", "read"], ["big"]])
-    with torch.no_grad():
-        results = {
-            "AutoModel": model.glm(**inputs).last_hidden_state.tolist(),
-            "AutoModelForSequenceClassification": [2, 2],
-            "AutoModelForMultipleChoice": GLMForMultipleChoice.from_pretrained(folder)
-            .eval()(**choices)
-            .logits.tolist(),
-            "input_ids": inputs["input_ids"].tolist(),
-        }
-        for name in ("AutoModelForSeq2SeqLM", "AutoModelForCausalLM"):
-            results[name] = model(**inputs).logits.tolist()
-            results[f"generate {name}"] = model.generate(**inputs, max_new_tokens=6).tolist()
-            results[f"beams {name}"] = model.generate(**inputs, max_new_tokens=6, num_beams=2).tolist()
-    return results
+    namespace = {}
+    exec(RESULTS, namespace)
+    return namespace["results_of"](folder)[1]
 
 
 def check_same(results, expected):
@@ -400,7 +370,7 @@ def test_a_repository_loads_without_the_package_and_is_saved_again_with_its_code
     folder = repository
     for again in (tmp_path / "again", tmp_path / "third"):
         found = run_python(LOAD, "without", "trust", folder, again, **places)
-        assert set(found["modules"].values()) == {"transformers_modules"}
+        assert set(found["modules"]) == {"transformers_modules"}
         check_same(found["results"], expected)
         assert set(CODE) < set(names(again))
         for name in ("config.json", "tokenizer_config.json"):
@@ -417,7 +387,7 @@ def test_where_the_package_is_installed_its_classes_are_taken(trust, saved, out,
         LOAD, "with", trust, out, tmp_path / "again", cwd=tmp_path, home=tmp_path / "home", package=True
     )
     assert not (tmp_path / "home" / "modules").exists() or not list((tmp_path / "home" / "modules").rglob("*glm*"))
-    assert {module for module in found["modules"].values() if not module.endswith("_glm")} == set()
+    assert all(module.endswith("_glm") for module in found["modules"])
     check_same(found["results"], expected_results(out))
 
 
@@ -454,4 +424,4 @@ def test_code_can_be_added_to_any_saved_folder(text_model, tmp_path):
     text_model.save_pretrained(tmp_path)
     add_code(tmp_path)
     assert set(CODE) < set(names(tmp_path))
-    assert json.loads((tmp_path / "config.json").read_text())["auto_map"] == auto_map()
+    assert json.loads((tmp_path / "config.json").read_text())["auto_map"] == AUTO_MAP

@@ -273,17 +273,9 @@ def test_the_command_line_of_the_docs(text_model, tokenizer, tmp_path):
         part.save_pretrained(tmp_path / "model")
     (tmp_path / "tasks").mkdir()
     write_task(tmp_path / "tasks", CLOZE_TASK, [{"text": "Grace [MASK] a moth.", "label": 0}])
-    command = [
-        sys.executable,
-        "-m",
-        "transformers_glm.integrations.lm_eval_adapter",
-        "run",
-        "--model",
-        "glm",
-        "--device",
-        "cpu",
-    ]
-    command += ["--model_args", f"pretrained={tmp_path / 'model'}", "--tasks", "cloze_local", "--batch_size", "4"]
+    command = [sys.executable, "-m", "transformers_glm.integrations.lm_eval_adapter"]
+    command += ["run", "--model", "glm", "--device", "cpu", "--tasks", "cloze_local", "--batch_size", "4"]
+    command += ["--model_args", f"pretrained={tmp_path / 'model'}"]
     command += ["--include_path", tmp_path / "tasks", "--output_path", tmp_path / "results"]
     finished = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}

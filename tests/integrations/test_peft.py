@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PEFT's adapters of weights: default targets, training, merging, saving, several at once. Virtual tokens: test_peft_prompts."""
 
-import os
 import re
 import subprocess
 import sys
@@ -13,14 +12,10 @@ import torch
 import transformers
 from conftest import EOP, make_config, make_model
 from packaging.version import Version
-from peft import (
-    LoraConfig,
-    PeftModel,
-    get_peft_model,
-)
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import constants
 from peft.utils.hotswap import hotswap_adapter
-from peft_cases import BATCH, METHODS, NEW, PROMPT, ROOT, TASKS, logits_of, same
+from peft_cases import BATCH, METHODS, NEW, PROMPT, ROOT, SENTENCES, TASKS, arguments, logits_of, losses_of, same
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 from transformers import pipeline as make_pipeline
 from transformers.integrations.peft import MIN_PEFT_VERSION
@@ -241,44 +236,6 @@ def test_new_tokens_are_learned_in_the_table_and_the_tied_head_alike(way, tmp_pa
     same(logits_of(GLMForConditionalGeneration.from_pretrained(tmp_path / "merged").eval(), **batch), expected, 1e-4)
 
 
-# --------------------------------------------------------------------------------------------------------- a new process
-
-
-@pytest.mark.slow
-def test_adapters_load_on_a_fresh_base_in_a_new_process(tmp_path):
-    classifier = GLMForSequenceClassification(make_config(num_labels=3)).eval()
-    expected = {}
-    for name, base, task in [
-        ("AutoPeftModelForSeq2SeqLM", make_model(), "SEQ_2_SEQ_LM"),
-        ("AutoPeftModelForCausalLM", make_model(), "CAUSAL_LM"),
-        ("AutoPeftModelForSequenceClassification", classifier, "SEQ_CLS"),
-    ]:
-        base.save_pretrained(tmp_path / f"{name}-base")
-        base.name_or_path = base.config.name_or_path = str(tmp_path / f"{name}-base")
-        model = adapt(base, LoraConfig(task_type=task))
-        model.save_pretrained(tmp_path / name)
-        expected[name] = logits_of(model, **PROMPT)
-    torch.save(expected, tmp_path / "expected.pt")
-    code = f"""
-import peft, torch, transformers_glm
-expected = torch.load("{tmp_path}/expected.pt", weights_only=True)
-batch = {{"input_ids": torch.tensor({PROMPT["input_ids"].tolist()}), "attention_mask": torch.tensor({PROMPT["attention_mask"].tolist()})}}
-for name, logits in expected.items():
-    kwargs = {{"num_labels": 3}} if "Classification" in name else {{}}
-    model = getattr(peft, name).from_pretrained(f"{tmp_path}/{{name}}", **kwargs).eval()
-    torch.testing.assert_close(model(**batch).logits, logits, atol=1e-5, rtol=0)
-    print(type(model).__name__, type(model.get_base_model()).__name__)
-"""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.split() == [
-        *("PeftModelForSeq2SeqLM", "GLMForConditionalGeneration"),
-        *("PeftModelForCausalLM", "GLMForConditionalGeneration"),
-        *("PeftModelForSequenceClassification", "GLMForSequenceClassification"),
-    ]
-
-
 # ------------------------------------------------------------------------------------------------------- several adapters
 
 
@@ -339,18 +296,6 @@ def test_transformers_own_integration(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------- training, filling
-
-SENTENCES = ["Ada Lovelace wrote the first program", "Grace Hopper found a moth", "Is a blank a hole in the text"] * 8
-
-
-def arguments(folder, kind, **kwargs):
-    settings = {"max_steps": 30, "per_device_train_batch_size": 12, "learning_rate": 0.02, "logging_steps": 10}
-    quiet = {"report_to": "none", "use_cpu": True, "disable_tqdm": True, "save_strategy": "no"}
-    return kind(folder, **settings, **quiet, lr_scheduler_type="constant", **kwargs)
-
-
-def losses_of(trainer):
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

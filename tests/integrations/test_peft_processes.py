@@ -6,9 +6,11 @@ import sys
 
 import pytest
 import torch
-from conftest import make_model
+from conftest import make_config, make_model
 from peft import LoraConfig, get_peft_model
 from peft_cases import BATCH, EVERY, METHODS, NEW, PROMPT, ROOT, TASKS, logits_of, same
+
+from modeling_glm import GLMForSequenceClassification
 
 
 WEIGHTS = {name: lambda task, method=METHODS[name]: method(task_type=task) for name in ("DoRA", "IA3")}
@@ -17,26 +19,37 @@ ADAPTERS = {f"{name}, {task}": (config, task) for name, config in (WEIGHTS | VIR
 # the rows of two new tokens, and the table with its tied head
 RESIZED = {f"resized, {way}": lambda task, way=way: LoraConfig(task_type=task, **NEW[way]) for way in NEW}
 ADAPTERS |= {f"{name}, {task}": (config, task) for name, config in RESIZED.items() for task in TASKS[:2]}
+# with its own head, which is saved whole
+ADAPTERS |= {"LoRA, SEQ_CLS": (lambda task: LoraConfig(task_type=task), "SEQ_CLS")}
 LOAD = """
 import sys, torch
-import transformers_glm
-from peft import PeftModel
+import peft, transformers_glm
 from transformers import AutoModelForSeq2SeqLM
 inputs = torch.load("inputs.pt", weights_only=True)
+auto = {"CAUSAL_LM": "CausalLM", "SEQ_2_SEQ_LM": "Seq2SeqLM", "SEQ_CLS": "SequenceClassification"}
 outputs = {}
 for name in sys.argv[1:]:
-    base = AutoModelForSeq2SeqLM.from_pretrained("base")
+    task = name.split(", ")[-1]
     if name.startswith("resized"):
+        base = AutoModelForSeq2SeqLM.from_pretrained("base")
         torch.manual_seed(5)
         base.resize_token_embeddings(101, mean_resizing=False)
-    model = PeftModel.from_pretrained(base, name).eval()
+        model = peft.PeftModel.from_pretrained(base, name).eval()
+    else:
+        settings = {"num_labels": 3} if task == "SEQ_CLS" else {}
+        model = getattr(peft, f"AutoPeftModelFor{auto[task]}").from_pretrained(name, **settings).eval()
     with torch.no_grad():
-        outputs[name] = [model(**inputs["batch"]).logits, model.generate(**inputs["prompt"], max_new_tokens=6)]
+        outputs[name] = [model(**inputs["prompt" if task == "SEQ_CLS" else "batch"]).logits]
+    if task != "SEQ_CLS":
+        outputs[name].append(model.generate(**inputs["prompt"], max_new_tokens=6))
 torch.save(outputs, "outputs.pt")
 """
 
 
 def base_of(name):
+    if name.endswith("SEQ_CLS"):
+        torch.manual_seed(0)
+        return GLMForSequenceClassification(make_config(num_labels=3)).eval()
     model = make_model()
     if name.startswith("resized"):
         torch.manual_seed(5)
@@ -44,7 +57,9 @@ def base_of(name):
     return model
 
 
-def outputs_of(model):
+def outputs_of(model, name):
+    if name.endswith("SEQ_CLS"):
+        return [logits_of(model, **PROMPT)]
     return [logits_of(model, **BATCH), model.generate(**PROMPT, max_new_tokens=6)]
 
 
@@ -62,13 +77,16 @@ def moved(model):
 def here_and_there(tmp_path_factory):
     """What each adapter gave before it was saved, and what it gave in one new process that loads them all."""
     folder = tmp_path_factory.mktemp("adapters")
-    make_model().save_pretrained(folder / "base")
     torch.save({"batch": BATCH, "prompt": PROMPT}, folder / "inputs.pt")
     here = {}
     for name, (config, task) in ADAPTERS.items():
-        model = moved(get_peft_model(base_of(name), config(task)))
+        base = base_of(name)
+        base.name_or_path = "classifier" if task == "SEQ_CLS" else "base"  # as the other process finds it
+        if not name.startswith("resized"):
+            base.save_pretrained(folder / base.name_or_path)
+        model = moved(get_peft_model(base, config(task)))
         model.save_pretrained(folder / name)
-        here[name] = outputs_of(model)
+        here[name] = outputs_of(model, name)
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     environment["HOME"] = str(folder)
     done = subprocess.run(
@@ -81,9 +99,9 @@ def here_and_there(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_an_adapter_gives_in_a_new_process_what_it_gave_where_it_was_saved(name, here_and_there):
-    (logits, tokens), (logits_there, tokens_there) = (outputs[name] for outputs in here_and_there)
+    (logits, *tokens), (logits_there, *tokens_there) = (outputs[name] for outputs in here_and_there)
     same(logits_there, logits)
-    assert tokens_there.tolist() == tokens.tolist()
-    base_logits, base_tokens = outputs_of(base_of(name))
+    assert [one.tolist() for one in tokens_there] == [one.tolist() for one in tokens]
+    base_logits, *base_tokens = outputs_of(base_of(name), name)
     assert (logits[:, -base_logits.shape[1] :] - base_logits).abs().max() > 0.5  # a lost adapter would show
-    assert tokens.tolist() != base_tokens.tolist()
+    assert tokens == [] or tokens[0].tolist() != base_tokens[0].tolist()

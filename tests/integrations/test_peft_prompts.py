@@ -5,12 +5,8 @@ import pytest
 import torch
 from conftest import CLS, EOP, EOS, GMASK, MASK, PAD, SMASK, SOP, make_config, make_model
 from naive_glm import naive_logits, naive_row
-from peft import (
-    MultitaskPromptTuningConfig,
-    PeftModel,
-    get_peft_model,
-)
-from peft_cases import EVERY, HEADS, IN_THE_ROW, VIRTUAL, VOCABULARY
+from peft import MultitaskPromptTuningConfig, PeftModel, get_peft_model
+from peft_cases import EVERY, HEADS, IN_THE_ROW, SENTENCES, VIRTUAL, VOCABULARY, arguments, losses_of
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
 import transformers_glm  # noqa: F401 (tells PEFT of GLM)
@@ -352,12 +348,8 @@ def test_multitask_prompt_tuning_learns_a_prompt_a_task(task):
         model.prompt_encoder["default"].prefix_task_cols.normal_()
     first, second = (model(**batch, task_ids=torch.tensor([number, number])).loss for number in (0, 1))
     assert (first - second).abs() > 1e-3
-    assert (
-        model.generate(
-            **{k: v for k, v in batch.items() if k != "labels"}, task_ids=torch.tensor([0, 1]), max_new_tokens=2
-        ).shape[0]
-        == 2
-    )
+    del batch["labels"]
+    assert len(model.generate(**batch, task_ids=torch.tensor([0, 1]), max_new_tokens=2)) == 2
 
 
 @pytest.mark.parametrize("method", EVERY)
@@ -402,20 +394,10 @@ def test_a_mask_that_forgets_the_cache_is_refused(tiny_model):
         tiny_model(torch.tensor([[6, 7]]), attention_mask=torch.ones(1, 2), cache=cache)
 
 
-SENTENCES = ["Ada Lovelace wrote the first program", "Grace Hopper found a moth", "Is a blank a hole in the text"] * 8
-
-
-def losses_of(trainer):
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-
-
 @pytest.mark.parametrize("method", ["P-tuning", "prefix tuning"])
 def test_the_trainer_lowers_the_loss_on_the_collator_s_batches(method, tmp_path, tokenizer, text_model):
     model = get_peft_model(text_model, EVERY[method]("CAUSAL_LM"))
-    settings = TrainingArguments(
-        tmp_path, max_steps=60, per_device_train_batch_size=12, learning_rate=0.03, logging_steps=10, report_to="none",
-        use_cpu=True, disable_tqdm=True, save_strategy="no", lr_scheduler_type="constant",
-    )  # fmt: skip
+    settings = arguments(tmp_path, TrainingArguments, max_steps=60, learning_rate=0.03)
     rows = [{"input_ids": tokenizer(sentence)["input_ids"]} for sentence in SENTENCES]
     trainer = Trainer(model, settings, DataCollatorForBlankInfilling(tokenizer, {"token": 0.5, "document": 0.5}), rows)
     trainer.train()
@@ -434,10 +416,10 @@ def test_the_seq2seq_trainer_trains_and_predicts(method, tmp_path, tokenizer, te
         }
         for text in SENTENCES
     ]
-    settings = Seq2SeqTrainingArguments(
-        tmp_path, max_steps=20, per_device_train_batch_size=12, learning_rate=0.1, logging_steps=5, report_to="none",
-        use_cpu=True, disable_tqdm=True, save_strategy="no", predict_with_generate=True, generation_max_length=5,
-    )  # fmt: skip
+    steps = {"max_steps": 20, "logging_steps": 5, "learning_rate": 0.1, "lr_scheduler_type": "linear"}
+    settings = arguments(
+        tmp_path, Seq2SeqTrainingArguments, predict_with_generate=True, generation_max_length=5, **steps
+    )
     collator = DataCollatorForSeq2Seq(tokenizer, model=model)
     trainer = Seq2SeqTrainer(model, settings, collator, rows, processing_class=tokenizer)
     trainer.train()

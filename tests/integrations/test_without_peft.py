@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What PEFT is told of GLM is told when PEFT is imported; where it cannot be, all but adapters works."""
+"""What PEFT is told of GLM is told when PEFT is imported; where it cannot be, everything except adapters works."""
 
 import pytest
 import torch

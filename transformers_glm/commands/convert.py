@@ -11,7 +11,6 @@ folder of the original training code (mp_rank_00_model_states.pt and those of th
 above, with latest_checkpointed_iteration.txt), whose vocabulary stands elsewhere: --tokenizer. docs/migration.md says more.
 """
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -54,7 +53,7 @@ def parse_flags(arguments: Sequence[str]) -> Namespace:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="load the result, compare every tensor with the source, and the logits with a forward pass of its own",
+        help="load the result, and compare every tensor and the configuration with the source",
     )
     parser.add_argument(
         "--to-hub-state",
@@ -71,30 +70,24 @@ def parse_flags(arguments: Sequence[str]) -> Namespace:
 
 def main(arguments: Sequence[str]) -> None:
     """Convert, verify and write back, as asked."""
-    options = parse_flags(arguments)
+    settings = vars(parse_flags(arguments))
+    source, out, verified, state = (settings.pop(name) for name in ("source", "out", "verify", "to_hub_state"))
     from ..conversion.formats import OURS
     from ..conversion.run import convert, write_hub_state
+    from ..conversion.verify import verify
 
-    if options.out is not None:
-        checkpoint = convert(
-            options.source,
-            options.out,
-            tokenizer=options.tokenizer,
-            hidden_act=options.hidden_act,
-            num_attention_heads=options.num_attention_heads,
-            copy_eop_to_gmask=options.copy_eop_to_gmask,
-            max_shard_size=options.max_shard_size,
-        )
-        if checkpoint.form == OURS:
-            print(f"{options.source} is in the format of this package already: nothing to do.")
-            if options.hidden_act or options.verify:
-                sys.exit("error: --hidden-act and --verify are for conversions, and nothing was converted.")
+    if out is not None:
+        checkpoint = convert(source, out, **settings)
+        if checkpoint.form != OURS:
+            print(f"{source} is {checkpoint.form}: converted into {out}")
+            if verified:
+                print(f"verified: {verify(checkpoint, out)}")
+        elif settings["hidden_act"] or verified:
+            raise ValueError(
+                "--hidden-act and --verify are for conversions: SOURCE is in the format of this package already."
+            )
         else:
-            print(f"{options.source} is {checkpoint.form}: converted into {options.out}")
-            if options.verify:
-                from ..conversion.verify import verify
-
-                print(f"verified: {verify(checkpoint, options.out)}")
-    if options.to_hub_state is not None:
-        write_hub_state(options.source, options.to_hub_state)
-        print(f"weights of {options.source} under their old names: {options.to_hub_state}")
+            print(f"{source} is in the format of this package already: nothing to do.")
+    if state is not None:
+        write_hub_state(source, state)
+        print(f"weights of {source} under their old names: {state}")

@@ -47,26 +47,16 @@ def main(arguments: Sequence[str]) -> None:
     from ..hub.adapters import is_adapter, make_adapter_repository
     from ..hub.repository import About, make_repository, push
 
-    about = About(
-        name=options.push,
-        license=options.license,
-        language=options.language,
-        datasets=options.datasets,
-        training_data=options.training_data,
-        base_model=options.base_model,
-        metrics=json.loads(Path(options.metrics).read_text(encoding="utf-8")) if options.metrics else None,
-    )
+    told = {
+        name: getattr(options, name) for name in ("license", "language", "datasets", "training_data", "base_model")
+    }
+    metrics = json.loads(Path(options.metrics).read_text(encoding="utf-8")) if options.metrics else None
+    about = About(name=options.push, metrics=metrics, **told)
     if is_adapter(options.source):
         left = make_adapter_repository(options.source, options.out, about, overwrite=options.overwrite)
     else:
-        left = make_repository(
-            options.source,
-            options.out,
-            about,
-            tokenizer=options.tokenizer,
-            max_shard_size=options.max_shard_size,
-            overwrite=options.overwrite,
-        )
+        sizes = {"tokenizer": options.tokenizer, "max_shard_size": options.max_shard_size}
+        left = make_repository(options.source, options.out, about, overwrite=options.overwrite, **sizes)
     for file in sorted(path.relative_to(options.out) for path in Path(options.out).rglob("*") if path.is_file()):
         print(f"{(Path(options.out) / file).stat().st_size:>14,}  {file}")
     if left:

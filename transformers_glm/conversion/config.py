@@ -12,8 +12,8 @@ from transformers.activations import ACT2FN
 from configuration_glm import GLMConfig
 
 from ..hub.model_card import PAPER, About, make_card, sizes, usage
-from .formats import TRAINING, Checkpoint
-from .names import HEADS, RELEASED_HEAD_SIZE, released_name
+from .formats import Checkpoint
+from .names import RELEASED_HEAD_SIZE, released_name
 from .old_configs import KEPT_FIELDS
 
 
@@ -22,18 +22,11 @@ def make_config(
 ) -> GLMConfig:
     """The configuration of a converted checkpoint, except for its special tokens; see `convert`."""
     fields = {name: checkpoint.settings[name] for name in KEPT_FIELDS if name in checkpoint.settings}
-    if checkpoint.form == TRAINING:
-        fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
-        if "multichoice_head.weight" in checkpoint.tensors:
-            fields["num_labels"] = checkpoint.tensors["multichoice_head.weight"].shape[0]
-    elif num_attention_heads not in (None, fields.get("num_attention_heads")):
-        raise ValueError(f"config.json says {fields.get('num_attention_heads')} heads, you {num_attention_heads}.")
-    fields.setdefault("hidden_act", "gelu_pytorch_tanh" if checkpoint.form == TRAINING else "gelu")
-    if hidden_act is not None:
-        fields["hidden_act"] = hidden_act
+    fields["hidden_act"] = hidden_act or fields.get("hidden_act", "gelu")
     if fields["hidden_act"] not in ACT2FN:
         raise ValueError(f"hidden_act={fields['hidden_act']!r} is none of {', '.join(ACT2FN)}.")
-    has_head = any(name in checkpoint.tensors for head in HEADS for name in head)
+    fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
+    has_head = any(name.startswith("classifier.") for name in checkpoint.tensors)
     dtype = reduce(torch.promote_types, {stored.dtype for stored in checkpoint.tensors.values()})
     architecture = "GLMForSequenceClassification" if has_head else "GLMForConditionalGeneration"
     return GLMConfig(**fields, architectures=[architecture], dtype=str(dtype).removeprefix("torch."))
@@ -47,7 +40,7 @@ def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
     if given is None and told is None:
         raise ValueError(
             f"The checkpoint does not say how many attention heads its {settings['num_layers']} layers of width "
-            f"{settings['hidden_size']} have, and no released model has this shape. Give --num-attention-heads."
+            f"{settings.get('hidden_size')} have, and no released model has this shape. Give --num-attention-heads."
         )
     if told is not None and given not in (None, told):
         raise ValueError(f"The checkpoint has {told} attention heads, you gave {given}. Leave it out.")

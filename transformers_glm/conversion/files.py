@@ -8,8 +8,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from functools import partial
-from itertools import accumulate, pairwise
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ SAFETENSORS_DTYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
-RELEASE_AFTER = 64 * 2**20  # bytes read from a mapped file before it is mapped anew, which frees what was read
+RELEASE_AFTER = 64 * 2**20  # bytes of a mapped file that are read before it is mapped anew, which frees what was read
 
 
 class Stored(NamedTuple):
@@ -68,47 +67,27 @@ HARMLESS = {
 }
 
 
-class MappedFile:
-    """
-    The tensors of one file, read one by one. What has been read is let go again after `RELEASE_AFTER` bytes.
-
-    Args:
-        path (`Path`): the file.
-        load (`Callable`): maps the file into memory, and gives a function from a name to its tensor.
-        described (`Mapping[str, tuple]`): shape and type of each tensor.
-        release_after (`float`, *optional*): bytes; infinite for a file that `load` reads whole.
-    """
-
-    def __init__(self, path: Path, load: Callable, described: Mapping[str, tuple], release_after=RELEASE_AFTER):
-        self._load, self._release_after = load, release_after
-        self._mapped, self._read = None, 0
-        self.tensors = {
-            name: Stored(tuple(shape), dtype, f"{path}: {name}", partial(self._read_tensor, name))
-            for name, (shape, dtype) in described.items()
-        }
-
-    def _read_tensor(self, name: str) -> torch.Tensor:
-        if self._mapped is None or self._read > self._release_after:
-            self._mapped, self._read = None, 0
-            self._mapped = self._load()
-        self._read += self.tensors[name].nbytes
-        return self._mapped(name)
-
-
 def open_safetensors(path: Path) -> dict[str, Stored]:
     """The tensors of a .safetensors file; `ValueError` if it is damaged or holds anything but floating point tensors."""
     _check_present(path)
     try:
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            described = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+            described = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is truncated or damaged ({error}). Download or copy it again.") from error
-    for name, (_, dtype) in described.items():
+    tensors = {}
+    for name, (shape, dtype) in described.items():
         if dtype not in SAFETENSORS_DTYPES:
             raise ValueError(f"{path}: {name} is {dtype}. Only floating point weights can be converted.")
-    described = {name: (shape, SAFETENSORS_DTYPES[dtype]) for name, (shape, dtype) in described.items()}
-    return MappedFile(path, lambda: safe_open(path, "pt").get_tensor, described).tensors
+        tensors[name] = Stored(shape, SAFETENSORS_DTYPES[dtype], f"{path}: {name}", partial(_read, path, name))
+    return tensors
+
+
+def _read(path: Path, name: str) -> torch.Tensor:
+    """One tensor of a file that is opened for it alone: what was read of a mapped file stays in memory until it is closed."""
+    with safe_open(path, "pt") as file:
+        return file.get_tensor(name)
 
 
 def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored], dict[str, Any]]:
@@ -120,49 +99,54 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
         module (`str`, *optional*): under which key the tensors are; omitted: the file is one dictionary of tensors.
 
     Returns:
-        `tuple[dict[str, Stored], dict]`: the tensors, and the other entries of the file.
+        `tuple[dict[str, Stored], dict]`: the tensors, and all that the file holds.
 
     Raises:
         `ValueError`: a file that is truncated, damaged or no checkpoint, or that asks for anything but tensors, plain
         containers and the names in `HARMLESS`.
     """
-    _check_present(path)
-    is_zip = _check_zip(path)
+    is_zip = _check_present(path).startswith(b"PK\x03\x04")
+    if is_zip:
+        _check_sums(path)
     content = _load(path, mmap=is_zip)
     state = content if module is None else content.get(module) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state:
         where = "" if module is None else f" under {module!r}"
         raise ValueError(f"{path} holds no dictionary of tensors{where}: it is no GLM checkpoint.")
-    for name, tensor in state.items():
+
+    @lru_cache(maxsize=1)
+    def mapped(part: int) -> dict[str, torch.Tensor]:
+        """The tensors; the file is mapped anew for each part of it. The form before PyTorch 1.6 cannot be mapped."""
+        loaded = _load(path, mmap=True) if is_zip else content
+        return loaded if module is None else loaded[module]
+
+    def read(name: str, part: int) -> torch.Tensor:
+        return mapped(part)[name]
+
+    tensors, passed = {}, 0
+    for name, tensor in sorted(state.items()):
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             what = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             raise ValueError(f"{path}: {name} is {what}. Only floating point weights can be converted.")
-    described = {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
-    rest = {} if module is None else {key: value for key, value in content.items() if key != module}
-    if not is_zip:  # the form before PyTorch 1.6 cannot be mapped
-        return MappedFile(path, lambda: state.__getitem__, described, math.inf).tensors, rest
-
-    def load():
-        loaded = _load(path, mmap=True)
-        return (loaded if module is None else loaded[module]).__getitem__
-
-    return MappedFile(path, load, described).tensors, rest
+        reader = partial(read, name, passed // RELEASE_AFTER)
+        tensors[name] = Stored(tuple(tensor.shape), tensor.dtype, f"{path}: {name}", reader)
+        passed += tensor.nbytes
+    return tensors, content
 
 
-def _check_present(path: Path) -> None:
+def _check_present(path: Path) -> bytes:
+    """The first bytes of a file, which must be there."""
     if not path.is_file():
         raise ValueError(f"{path} is missing. Download or copy the checkpoint again, with all its files.")
     with path.open("rb") as file:
-        if file.read(40).startswith(b"version https://git-lfs"):
-            raise ValueError(f"{path} is a Git LFS pointer, not the file itself. Run `git lfs pull` in its folder.")
+        start = file.read(40)
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path} is a Git LFS pointer, not the file itself. Run `git lfs pull` in its folder.")
+    return start
 
 
-def _check_zip(path: Path) -> bool:
-    """Whether the file is in the zip form of `torch.save`, its checksums verified."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start != b"PK\x03\x04":
-        return False
+def _check_sums(path: Path) -> None:
+    """Verify the checksums of the zip form of `torch.save`."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -170,7 +154,6 @@ def _check_zip(path: Path) -> bool:
         raise ValueError(f"{path} is truncated or damaged ({error}). Download or copy it again.") from error
     if damaged is not None:
         raise ValueError(f"{path} is damaged: {damaged} does not have its checksum. Download or copy it again.")
-    return True
 
 
 def _load(path: Path, mmap: bool) -> Any:
@@ -203,11 +186,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     # wide types first, so that each is aligned; then by name, so that the order of the source leaves no trace
     names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     kinds = {dtype: kind for kind, dtype in SAFETENSORS_DTYPES.items()}
-    offsets = pairwise(accumulate((tensors[name].nbytes for name in names), initial=0))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    for name, begin_and_end in zip(names, offsets, strict=True):
-        stored = tensors[name]
-        header[name] = {"dtype": kinds[stored.dtype], "shape": stored.shape, "data_offsets": begin_and_end}
+    end = 0
+    for name in names:
+        stored, begin, end = tensors[name], end, end + tensors[name].nbytes
+        header[name] = {"dtype": kinds[stored.dtype], "shape": stored.shape, "data_offsets": (begin, end)}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from configuration_glm import GLMConfig
 
 from .files import Stored, open_pickle, open_safetensors
-from .names import by_base_name
+from .names import by_target_name
 from .old_configs import is_old_config
 from .ranks import TRACKERS, read_ranks, tagged_folder
 
@@ -30,7 +30,7 @@ class Checkpoint(NamedTuple):
     Args:
         form (`str`): `HUB`, `TRAINING` or `OURS`.
         folder (`Path`): where it is.
-        tensors (`dict[str, Stored]`): the tensors by their names in the base model.
+        tensors (`dict[str, Stored]`): the tensors by their names here; those of `OURS` as they are.
         settings (`dict`): its config.json; of the training format, what the tensors and its `args` say.
     """
 
@@ -60,7 +60,7 @@ def open_checkpoint(source: str | Path) -> Checkpoint:
         if settings.get("model_type") == GLMConfig.model_type:
             return Checkpoint(OURS, folder, _read_hub_weights(folder), settings)
         if is_old_config(settings):
-            return Checkpoint(HUB, folder, _read_hub_weights(folder), settings)
+            return Checkpoint(HUB, folder, by_target_name(_read_hub_weights(folder)), settings)
         raise ValueError(
             f"{folder / 'config.json'} is of model_type {settings.get('model_type')!r} and not of the GLM of 2022, whose "
             "config has num_layers and max_sequence_length. Models that Transformers knows, such as GLM-4, need no conversion."
@@ -90,7 +90,7 @@ def _read_hub_weights(folder: Path) -> dict[str, Stored]:
     if not found:
         raise ValueError(f"{folder} holds no weights: none of {', '.join(WEIGHT_FILES)}. Download it again, whole.")
     if found[0].suffix != ".json":
-        return by_base_name(_open_weights(found[0]))
+        return _open_weights(found[0])
     index = _read_json(found[0])
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
@@ -107,7 +107,7 @@ def _read_hub_weights(folder: Path) -> dict[str, Stored]:
                 "file is of another checkpoint: download them again."
             )
         tensors.update(opened)
-    return by_base_name(tensors)
+    return tensors
 
 
 def _open_weights(path: Path) -> dict[str, Stored]:

@@ -1,73 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tensors of GLM checkpoints are called, which shapes they have and how model-parallel ranks share them."""
+"""What the tensors of GLM checkpoints are called, and how model-parallel ranks share them."""
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
 
 from configuration_glm import GLMConfig
+from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification
 
 from .files import Stored
 
 
 WHOLE, ROWS, COLUMNS, THIRDS = "whole", "rows", "columns", "thirds"
-BLOCK_POSITIONS = "transformer.block_position_embeddings.weight"
-
-
-class Entry(NamedTuple):
-    """
-    A tensor of the original.
-
-    Args:
-        shape (`str`): its shape: V vocabulary, H width, P rows of the position tables, C classes.
-        shared (`str`): how model-parallel ranks share it: each has the whole, or rows, or columns; `thirds`: each has rows
-            of the query, of the key and of the value, one below the other.
-        target (`str`): its name here; `{}` is the number of the layer.
-    """
-
-    shape: str
-    shared: str
-    target: str
-
-
-def _module(name: str, target: str, shape: str, shared: str, bias_shared: str) -> dict[str, Entry]:
-    """The entries of a weight and of its bias, which has the weight's first size."""
-    return {
-        f"{name}.weight": Entry(shape, shared, f"{target}.weight"),
-        f"{name}.bias": Entry(shape.split()[0], bias_shared, f"{target}.bias"),
-    }
-
-
-TABLE = {
-    name: Entry(shape, shared, f"glm.{name}")
-    for name, shape, shared in (
-        ("word_embeddings.weight", "V H", ROWS),
-        ("transformer.position_embeddings.weight", "P H", WHOLE),
-        (BLOCK_POSITIONS, "P H", WHOLE),
-    )
+# The base model's tensors by their names here, which were the same without `glm.`; {} is the number of the layer. Of each a
+# model-parallel rank has the whole, or rows, or columns; `thirds`: rows of query, key and value, one below the other.
+SHARED = {
+    "glm.word_embeddings.weight": ROWS,
+    "glm.transformer.position_embeddings.weight": WHOLE,
+    "glm.transformer.block_position_embeddings.weight": WHOLE,
+    "glm.transformer.layers.{}.input_layernorm.weight": WHOLE,
+    "glm.transformer.layers.{}.input_layernorm.bias": WHOLE,
+    "glm.transformer.layers.{}.attention.query_key_value.weight": THIRDS,
+    "glm.transformer.layers.{}.attention.query_key_value.bias": THIRDS,
+    "glm.transformer.layers.{}.attention.dense.weight": COLUMNS,
+    "glm.transformer.layers.{}.attention.dense.bias": WHOLE,
+    "glm.transformer.layers.{}.post_attention_layernorm.weight": WHOLE,
+    "glm.transformer.layers.{}.post_attention_layernorm.bias": WHOLE,
+    "glm.transformer.layers.{}.mlp.dense_h_to_4h.weight": ROWS,
+    "glm.transformer.layers.{}.mlp.dense_h_to_4h.bias": ROWS,
+    "glm.transformer.layers.{}.mlp.dense_4h_to_h.weight": COLUMNS,
+    "glm.transformer.layers.{}.mlp.dense_4h_to_h.bias": WHOLE,
+    "glm.transformer.final_layernorm.weight": WHOLE,
+    "glm.transformer.final_layernorm.bias": WHOLE,
 }
-for _name, *_rest in (
-    ("layers.{}.input_layernorm", "H", WHOLE, WHOLE),
-    ("layers.{}.attention.query_key_value", "3H H", THIRDS, THIRDS),
-    ("layers.{}.attention.dense", "H H", COLUMNS, WHOLE),
-    ("layers.{}.post_attention_layernorm", "H", WHOLE, WHOLE),
-    ("layers.{}.mlp.dense_h_to_4h", "4H H", ROWS, ROWS),
-    ("layers.{}.mlp.dense_4h_to_h", "H 4H", COLUMNS, WHOLE),
-    ("final_layernorm", "H", WHOLE, WHOLE),
-):
-    TABLE |= _module(f"transformer.{_name}", f"glm.transformer.{_name}", *_rest)
-# heads of sequence classification: the old Hub code's names, the original's, and ours
-HEADS = [
-    _module(dense, "classifier.dense", "H H", WHOLE, WHOLE) | _module(out, "classifier.out_proj", "C H", WHOLE, WHOLE)
-    for dense, out in (
-        ("dense", "out_proj"),
-        ("pool_layer", "multichoice_head"),
-        ("classifier.dense", "classifier.out_proj"),
-    )
-]
+# the modules of the head of sequence classification, in the old Hub code and in the original, by their names here
+HEAD = {
+    "classifier.dense": ("dense", "pool_layer"),
+    "classifier.out_proj": ("out_proj", "multichoice_head"),
+}
 RELATIVE = "relative positions (--transformer-xl), which no released model has"
 # known, and refused with their reason
 REFUSED = {
+    "lm_head": "an output head that is not tied to the embeddings, which the old code does not have",
     "prompt_spell": "a P-tuning prompt, which needs the prompt's code: convert the model without it and train one with PEFT",
     "relative": RELATIVE,
     "r_w_bias": RELATIVE,
@@ -91,25 +68,32 @@ RELEASED_HEAD_SIZE = 64
 
 def released_name(settings: Mapping[str, Any]) -> str | None:
     """The released model that has these sizes, if there is one."""
-    return RELEASED.get((settings["vocab_size"], settings["num_layers"], settings["hidden_size"]))
+    return RELEASED.get(tuple(settings.get(name) for name in ("vocab_size", "num_layers", "hidden_size")))
 
 
-def by_base_name(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Tensors without the prefix that the old Hub code's heads or the original's classifier put before their names."""
-    renamed: dict[str, Stored] = {}
-    for name, stored in tensors.items():
-        first = renamed.setdefault(re.sub(r"^(glm|model)\.", "", name), stored)
-        if first is not stored:
-            raise ValueError(f"{stored.place} and {first.place} are the same tensor of the model.")
-    return renamed
+def shared_by(name: str) -> str | None:
+    """How ranks share a tensor, by its name here; None if the base model has none of that name."""
+    return SHARED.get(re.sub(r"(?<=layers\.)\d+", "{}", name))
 
 
-def entry_of(name: str, place: str) -> Entry:
-    """The entry of a tensor by its name in the base model; `ValueError` where there is none."""
-    template = re.sub(r"(?<=layers\.)\d+", "{}", name)
-    for table in (TABLE, *HEADS):
-        if template in table:
-            return table[template]
+def target_name(name: str, place: str) -> str:
+    """
+    What a tensor of an old checkpoint is called here.
+
+    Args:
+        name (`str`): its name there, with or without the prefix that a head, or the original's classifier, put before it.
+        place (`str`): where it stands, for the error.
+
+    Raises:
+        `ValueError`: GLM has no tensor of this name.
+    """
+    name = re.sub(r"^(glm|model)\.", "", name)
+    if shared_by(f"glm.{name}"):
+        return f"glm.{name}"
+    module, _, kind = name.rpartition(".")
+    for target, old_modules in HEAD.items():
+        if module in (target, *old_modules) and kind in ("weight", "bias"):
+            return f"{target}.{kind}"
     for part in name.split("."):
         if part in REFUSED:
             raise ValueError(f"{place}: {REFUSED[part]}.")
@@ -118,55 +102,38 @@ def entry_of(name: str, place: str) -> Entry:
     )
 
 
-def target_name(name: str, place: str) -> str:
-    """What a tensor of an old checkpoint is called here."""
-    return entry_of(name, place).target.format(*re.findall(r"layers\.(\d+)\.", name))
+def by_target_name(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """A file's tensors by their names here; one that GLM does not have, or that is there twice, is refused."""
+    renamed: dict[str, Stored] = {}
+    for name, stored in tensors.items():
+        first = renamed.setdefault(target_name(name, stored.place), stored)
+        if first is not stored:
+            raise ValueError(f"{stored.place} and {first.place} are the same tensor of the model.")
+    return renamed
 
 
-def shape_of(name: str, config: GLMConfig) -> tuple[int, ...]:
-    """The shape that a tensor must have."""
-    width = config.hidden_size
-    sizes = {
-        "V": config.vocab_size,
-        "H": width,
-        "3H": 3 * width,
-        "4H": 4 * width,
-        "P": config.max_sequence_length + config.block_position_encoding,  # one row more, as released
-        "C": config.num_labels,
-    }
-    return tuple(sizes[letter] for letter in entry_of(name, name).shape.split())
-
-
-def expected_names(config: GLMConfig, present: Mapping[str, Stored]) -> list[str]:
-    """The names that a checkpoint must have: all of the table, and all of a head of which it has one."""
-    names = [
-        name.format(layer)
-        for name in TABLE
-        for layer in (range(config.num_layers) if "{}" in name else range(1))
-        if config.block_position_encoding or name != BLOCK_POSITIONS
-    ]
-    for head in HEADS:
-        if not present.keys().isdisjoint(head):
-            names += head
-    return names
+def model_class(config: GLMConfig) -> type[PreTrainedModel]:
+    """The class of a converted checkpoint."""
+    is_classifier = config.architectures == ["GLMForSequenceClassification"]
+    return GLMForSequenceClassification if is_classifier else GLMForConditionalGeneration
 
 
 def check_complete(tensors: Mapping[str, Stored], config: GLMConfig, source: str) -> None:
     """Refuse a checkpoint that lacks a tensor, has one too many or one of the wrong shape; each is named."""
-    expected = expected_names(config, tensors)
-    missing = [name for name in expected if name not in tensors]
+    with torch.device("meta"):
+        model = model_class(config)(config)
+    state = {name: tensor for name, tensor in model.state_dict().items() if name not in model.all_tied_weights_keys}
+    missing = [name.removeprefix("glm.") for name in state if name not in tensors]
     if missing:
-        raise ValueError(f"{source} lacks {len(missing)} of {len(expected)} tensors, among them {missing[0]}.")
+        raise ValueError(f"{source} lacks {len(missing)} of {len(state)} tensors, among them {missing[0]}.")
     for name, stored in tensors.items():
-        if name not in expected:
-            entry_of(name, stored.place)
+        if name not in state:
             raise ValueError(
                 f"{stored.place}: a model of {config.num_layers} layers has no such tensor. config.json does not belong to "
                 "these weights."
             )
-        wanted = shape_of(name, config)
-        if stored.shape != wanted:
+        if stored.shape != state[name].shape:
             raise ValueError(
-                f"{stored.place} has shape {stored.shape}, a model of this configuration has {wanted}: a part of the "
-                "checkpoint is missing, or config.json or another shard does not belong to it."
+                f"{stored.place} has shape {stored.shape}, a model of this configuration has {tuple(state[name].shape)}: a "
+                "part of the checkpoint is missing, or config.json or another shard does not belong to it."
             )

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import logging
 
 from .files import Stored, open_pickle
-from .names import COLUMNS, ROWS, THIRDS, WHOLE, by_base_name, entry_of
+from .names import COLUMNS, ROWS, THIRDS, WHOLE, by_target_name, shared_by
 
-
-logger = logging.get_logger(__name__)
 
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
 RANK_FILES = "mp_rank_[0-9]*_model_states.pt"
@@ -22,9 +19,9 @@ RANK_FILES = "mp_rank_[0-9]*_model_states.pt"
 OF_THE_RUN = ("iteration", "global_steps", "global_samples", "mp_world_size", "dp_world_size", "client_lr_scheduler")
 # whose first axis tells which field of the configuration
 TELLING = {
-    "word_embeddings.weight": "vocab_size",
-    "transformer.final_layernorm.weight": "hidden_size",
-    "transformer.position_embeddings.weight": "max_sequence_length",
+    "glm.word_embeddings.weight": "vocab_size",
+    "glm.transformer.final_layernorm.weight": "hidden_size",
+    "glm.transformer.position_embeddings.weight": "max_sequence_length",
 }
 MOST_DRIFT = 0.01  # by how much ranks may differ in what each has whole; two runs differ by about 1
 
@@ -37,22 +34,21 @@ def tagged_folder(folder: Path) -> Path | None:
     if tracker is None:
         return None
     tag = tracker.read_text(encoding="utf-8").strip()
-    if not tag or not (folder / tag).is_dir():
-        raise ValueError(f"{tracker} names {tag!r}, which is no folder beside it. Copy that folder too.")
+    if not any((folder / tag).glob(RANK_FILES)):
+        raise ValueError(
+            f"{tracker} names {tag!r}, and {folder / tag} holds no mp_rank_*_model_states.pt. Copy it again, whole."
+        )
     return folder / tag
 
 
 def read_ranks(folder: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
     """The tensors of all model-parallel ranks, merged when they are read."""
-    count = len(list(folder.glob(RANK_FILES)))
-    if count == 0:
-        raise ValueError(f"{folder} holds no mp_rank_*_model_states.pt. Download or copy it again.")
-    files = [folder / f"mp_rank_{rank:02d}_model_states.pt" for rank in range(count)]
+    files = [folder / f"mp_rank_{rank:02d}_model_states.pt" for rank, _ in enumerate(folder.glob(RANK_FILES))]
     opened = [open_pickle(path, "module") for path in files]
-    _check_one_run(files, [rest for _, rest in opened])
-    ranks = [by_base_name(tensors) for tensors, _ in opened]
-    for path, rank in zip(files, ranks, strict=True):
-        different = sorted(set(rank) ^ set(ranks[0]))
+    _check_one_run(files, [content for _, content in opened])
+    ranks = [by_target_name(tensors) for tensors, _ in opened]
+    for path, (tensors, _) in zip(files, opened, strict=True):
+        different = sorted(set(tensors) ^ set(opened[0][0]))
         if different:
             raise ValueError(f"{path} and {files[0].name} disagree about {different[0]}: only one of them has it.")
     tensors = {name: _merged(name, [rank[name] for rank in ranks]) for name in ranks[0]}
@@ -83,7 +79,7 @@ def _check_one_run(files: Sequence[Path], facts: Sequence[Mapping[str, Any]]) ->
 
 def _merged(name: str, parts: Sequence[Stored]) -> Stored:
     """One tensor of all ranks, merged by the table's rule when it is read."""
-    first, shared = parts[0], entry_of(name, parts[0].place).shared
+    first, shared = parts[0], shared_by(name) or WHOLE
     for part in parts[1:]:
         if (part.shape, part.dtype) != (first.shape, first.dtype):
             raise ValueError(
@@ -94,38 +90,36 @@ def _merged(name: str, parts: Sequence[Stored]) -> Stored:
         return first
     axis = {WHOLE: None, ROWS: 0, THIRDS: 0, COLUMNS: 1}[shared]
     shape = tuple(size * len(parts) if place == axis else size for place, size in enumerate(first.shape))
-    return first._replace(shape=shape, read=lambda: _merge(shared, axis, parts))
+    return first._replace(shape=shape, read=lambda: _merge(shared, parts))
 
 
-def _merge(shared: str, axis: int | None, parts: Sequence[Stored]) -> torch.Tensor:
+def _merge(shared: str, parts: Sequence[Stored]) -> torch.Tensor:
     tensors = [part.read() for part in parts]
     if shared == THIRDS:  # each rank has its heads' query, key and value, one below the other
         thirds = zip(*(tensor.chunk(3) for tensor in tensors), strict=True)
         return torch.cat([piece for third in thirds for piece in third])
     if shared != WHOLE:
-        return torch.cat(tensors, dim=axis)
-    for tensor, part in zip(tensors[1:], parts[1:], strict=True):
-        difference = (tensor - tensors[0]).float().norm()
-        if difference > MOST_DRIFT * tensors[0].float().norm():
+        return torch.cat(tensors, dim=1 if shared == COLUMNS else 0)
+    for tensor, part in zip(tensors, parts, strict=True):
+        if (tensor - tensors[0]).float().norm() > MOST_DRIFT * tensors[0].float().norm():
             raise ValueError(
                 f"{part.place} and {parts[0].place} differ, and all ranks of one run have the same: a shard is of another run."
             )
-        if difference > 0:
-            logger.warning(
-                f"{part.place} differs a little from {parts[0].place}: the first rank's is taken, as the original does."
-            )
-    return tensors[0]
+    return tensors[0]  # as the original does
 
 
 def _settings(tensors: Mapping[str, Stored], args: Any) -> dict[str, Any]:
-    """What tensors and `args` say about the configuration, under the names of config.json."""
-    layers = {number for name in tensors for number in re.findall(r"layers\.(\d+)\.", name)}
-    settings: dict[str, Any] = {"num_layers": max(map(int, layers), default=-1) + 1}
+    """What tensors, `args` and the original's code say about the configuration, under the names of config.json."""
+    layers = {int(number) for name in tensors for number in re.findall(r"layers\.(\d+)\.", name)}
+    settings: dict[str, Any] = {"num_layers": max(layers, default=-1) + 1, "hidden_act": "gelu_pytorch_tanh"}
     for name, field in TELLING.items():
         if name not in tensors:
-            raise ValueError(f"The checkpoint lacks {name}, which tells its {field}.")
+            raise ValueError(f"The checkpoint lacks {name.removeprefix('glm.')}, which tells its {field}.")
         settings[field] = tensors[name].shape[0]
     settings["max_sequence_length"] -= 1  # the tables hold one row more
+    if "classifier.out_proj.weight" in tensors:
+        labels = range(tensors["classifier.out_proj.weight"].shape[0])
+        settings["id2label"] = {label: f"LABEL_{label}" for label in labels}
     if args is not None and "num_attention_heads" in vars(args):
         settings["num_attention_heads"] = args.num_attention_heads
     return settings

@@ -16,7 +16,7 @@ from ..files import check_free, write_whole, written_whole
 from .config import card_of_converted, make_config, make_generation_config
 from .files import Stored, write_safetensors
 from .formats import OURS, TRAINING, Checkpoint, open_checkpoint
-from .names import HEADS, check_complete, released_name, target_name
+from .names import by_target_name, check_complete, released_name
 
 
 logger = logging.get_logger(__name__)
@@ -73,9 +73,8 @@ def convert(
         copy_eop_to_gmask = released_name(checkpoint.settings) == SHARED_GMASK_MODEL
     if copy_eop_to_gmask:
         _copy_row(checkpoint.tensors, loaded)
-    tensors = {target_name(name, stored.place): stored for name, stored in checkpoint.tensors.items()}
     with written_whole(out) as folder:
-        write_weights(folder, tensors, max_shard_size)
+        write_weights(folder, checkpoint.tensors, max_shard_size)
         config.save_pretrained(folder)
         if loaded is not None:
             loaded.save_pretrained(folder)
@@ -123,15 +122,14 @@ def _copy_row(tensors: dict[str, Stored], tokenizer: GLMTokenizer | None) -> Non
         raise ValueError(
             "Copying the row of eop to that of [gMASK] needs a vocabulary that has both: give --tokenizer."
         )
-    name, eop, gmask = "word_embeddings.weight", tokenizer.eop_token_id, tokenizer.gmask_token_id
-    stored = tensors[name]
+    stored = tensors["glm.word_embeddings.weight"]
 
     def read() -> torch.Tensor:
         embeddings = stored.read().clone()
-        embeddings[gmask] = embeddings[eop]
+        embeddings[tokenizer.gmask_token_id] = embeddings[tokenizer.eop_token_id]
         return embeddings
 
-    tensors[name] = stored._replace(read=read)
+    tensors["glm.word_embeddings.weight"] = stored._replace(read=read)
 
 
 def write_weights(folder: Path, tensors: Mapping[str, Stored], max_shard_size: str) -> None:
@@ -168,13 +166,8 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         )
     if file.exists():
         raise ValueError(f"{file} exists. Choose another name, or remove it.")
-    checkpoint = open_checkpoint(source)
-    to_old = {entry.target: name for name, entry in HEADS[0].items()}
-    tensors = {}
-    for name, stored in checkpoint.tensors.items():
-        target = target_name(name, stored.place)
-        tensors[to_old.get(target, target.removeprefix("glm."))] = stored
-    if "dense.weight" in tensors:  # with a head the old code has the base model under its prefix
-        tensors = {name if name in HEADS[0] else f"glm.{name}": stored for name, stored in sorted(tensors.items())}
+    tensors = by_target_name(open_checkpoint(source).tensors)
+    has_head = any(name.startswith("classifier.") for name in tensors)
+    prefix = "classifier." if has_head else "glm."  # with a head the old code has the base model under its prefix
     with write_whole(file) as unfinished:
-        write_safetensors(unfinished, tensors)
+        write_safetensors(unfinished, {name.removeprefix(prefix): stored for name, stored in tensors.items()})

@@ -4,7 +4,6 @@
 import importlib
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -26,6 +25,7 @@ AUTO_MODELS = {
     "AutoModelForSequenceClassification": "modeling_glm.GLMForSequenceClassification",
     "AutoModelForMultipleChoice": "multiple_choice_glm.GLMForMultipleChoice",
 }
+AUTO_MAP = {"AutoConfig": "configuration_glm.GLMConfig", **AUTO_MODELS}  # what config.json says of it
 
 
 def add_code(folder: str | Path) -> None:
@@ -38,18 +38,10 @@ def add_code(folder: str | Path) -> None:
     folder = Path(folder)
     for name in HUB_MODULES:
         shutil.copyfile(importlib.import_module(name).__file__, folder / f"{name}.py")
-    if (folder / "config.json").is_file():
-        _name_code(folder / "config.json", auto_map())
-    if (file := folder / "tokenizer_config.json").is_file():
-        class_name = json.loads(file.read_text(encoding="utf-8"))["tokenizer_class"]
-        _name_code(file, {"AutoTokenizer": [f"tokenization_glm.{class_name}", None]})
-
-
-def auto_map() -> dict[str, str]:
-    """Where each Auto class finds its class: `{"AutoModel": "modeling_glm.GLMModel", ...}`."""
-    return {"AutoConfig": "configuration_glm.GLMConfig", **AUTO_MODELS}
-
-
-def _name_code(file: Path, classes: Mapping) -> None:
-    settings = json.loads(file.read_text(encoding="utf-8")) | {"auto_map": classes}
-    file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name in ("config.json", "tokenizer_config.json"):
+        if not (folder / name).is_file():
+            continue
+        settings = json.loads((folder / name).read_text(encoding="utf-8"))
+        tokenizer = {"AutoTokenizer": [f"tokenization_glm.{settings.get('tokenizer_class')}", None]}
+        settings["auto_map"] = AUTO_MAP if name == "config.json" else tokenizer
+        (folder / name).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

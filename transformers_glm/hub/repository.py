@@ -59,9 +59,7 @@ def make_repository(
         loaded.save_pretrained(folder)
         add_code(folder)
         (folder / "README.md").write_text(str(_card(source, model, about)), encoding="utf-8")
-    return [
-        name for name in left_behind(source, out) if not fullmatch(r"(pytorch_)?model.*\.(safetensors|bin|json)", name)
-    ]
+    return left_behind(source, out)
 
 
 def push(folder: str | Path, repo_id: str, *, private: bool = False, message: str = "Upload a GLM") -> str:
@@ -138,8 +136,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def left_behind(source: Path, out: Path) -> list[str]:
-    """Names in `source` that the repository `out` has not, except for what its card holds."""
-    return sorted({file.name for file in source.iterdir()} - {file.name for file in out.iterdir()} - {"metrics.json"})
+    """Names in `source` that the repository `out` has not, except for weights, split otherwise, and what its card holds."""
+    names = {file.name for file in source.iterdir()} - {file.name for file in out.iterdir()}
+    return sorted(
+        name for name in names if not fullmatch(r"(pytorch_)?model.*\.(safetensors|bin|json)|metrics\.json", name)
+    )
 
 
 def _card(source: Path, model: PreTrainedModel, about: About) -> ModelCard:

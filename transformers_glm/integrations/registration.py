@@ -13,7 +13,6 @@ from wrapt import register_post_import_hook
 
 from ..hub.code import AUTO_MODELS
 from .old_configs import catch_old_configs, leave_out_remote_tokenizers
-from .old_names import find_moved_classes, find_old_module
 from .peft_support import add_default_targets, support_virtual_tokens
 from .shadows import refuse_shadows
 
@@ -87,8 +86,6 @@ def register() -> None:
     register_post_import_hook(leave_out_remote_tokenizers, "transformers.models.auto.tokenization_auto")
     register_post_import_hook(_register_config, "transformers.models.auto.configuration_auto")
     register_post_import_hook(_register_models, "transformers.models.auto.modeling_auto")
-    find_old_module()
-    register_post_import_hook(find_moved_classes, "modeling_glm")
     register_post_import_hook(_register_models, "modeling_glm")
     register_post_import_hook(_register_models, "multiple_choice_glm")
     register_post_import_hook(_register_tokenizers, "transformers.models.auto.tokenization_auto")
