@@ -56,11 +56,6 @@ def read_document(row: Mapping[str, Any], name: str, vocab_size: int) -> Documen
     return Document(name, ids, labels)
 
 
-def as_array(values: list[int]) -> np.ndarray:
-    """The list as a read-only int64 array, in half the time of `np.array`; `struct.error` where it holds anything else."""
-    return np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64)
-
-
 def _read_blanked(row: Mapping[str, Any], name: str, vocab_size: int) -> Example:
     missing = [column for column in BLANKED if column not in row]
     if missing:
@@ -92,7 +87,9 @@ def _read_ids(row: Mapping[str, Any], name: str, vocab_size: int) -> np.ndarray:
 def _read_integers(row: Mapping[str, Any], column: str, name: str, length: int | None) -> np.ndarray:
     values = row[column]
     try:
-        array = as_array(values) if isinstance(values, list) else np.asarray(values)
+        if isinstance(values, list):  # packed in half the time of np.array; struct.error where it holds anything else
+            values = np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64)
+        array = np.asarray(values)
     except struct.error:
         array = np.array(None)
     if array.ndim != 1 or array.dtype.kind not in "iu":
