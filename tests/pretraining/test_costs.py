@@ -106,10 +106,9 @@ def test_weights_gradients_and_averages_take_16_bytes_a_parameter():
 def test_what_is_shared_falls_with_the_cards():
     config, parameters = make_config(**SIZES), 1_000_000
     matrices = 12 * 64**2
-    assert state_bytes(config, parameters, 8, "ddp", bf16=False) == 20e6
-    assert state_bytes(config, parameters, 8, "zero2", bf16=False) == 4e6 + 1.5e6
-    assert state_bytes(config, parameters, 8, "fsdp") == 2e6 + 2 * (1_000_000 - matrices)
-    assert state_bytes(config, parameters, 8, "ddp") - 20e6 == 2 * 3 * matrices
+    assert state_bytes(config, parameters, 8, bf16=False) == 20e6
+    assert state_bytes(config, parameters, 8, sharded=True) == 2e6 + 2 * (1_000_000 - matrices)
+    assert state_bytes(config, parameters, 8) - 20e6 == 2 * 3 * matrices
 
 
 @pytest.mark.parametrize("level", ["token", "sentence", "document"])

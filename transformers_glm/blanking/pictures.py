@@ -15,13 +15,13 @@ from modeling_glm import GLMModel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
 
 Batch = Mapping[str, torch.Tensor]
 PADDING = -1
 
 _PART_A, _PIECES = "#8c8c8c", ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#e377c2", "#bcbd22")
+_GRID = "#dddddd"
 _LABELLED = 80  # tokens; the labels of more would run into one another
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei")
 
@@ -32,13 +32,9 @@ def parts(batch: Batch, row: int = 0) -> list[int]:
 
         x1 x2 [M] x4 [M] S x5 x6 S x3      0 0 0 0 0 1 1 1 2 2
     """
-    found, piece = [], 0
-    for is_token, block_position in zip(
-        batch["attention_mask"][row].tolist(), batch["block_position_ids"][row].tolist(), strict=True
-    ):
-        piece += block_position == 1
-        found.append(PADDING if not is_token else piece if block_position else 0)
-    return found
+    block_position, is_token = batch["block_position_ids"][row], batch["attention_mask"][row] == 1
+    pieces = (block_position == 1).cumsum(0) * (block_position > 0)
+    return pieces.where(is_token, PADDING).tolist()
 
 
 def visible(batch: Batch, row: int = 0) -> np.ndarray:
@@ -78,20 +74,16 @@ def draw_attention_mask(
     Returns:
         `matplotlib.axes.Axes`: the axes, with `.figure.savefig(path)`.
     """
-    from matplotlib.colors import to_rgb
+    from matplotlib.colors import to_rgba_array
 
-    axes = _new_axes() if axes is None else axes
-    seen, of_part = visible(batch, row), parts(batch, row)
-    colors = np.array([to_rgb(color_of(part)) for part in of_part])
-    axes.imshow(np.where(seen[..., None], colors[:, None], 1.0), interpolation="nearest")
+    title = "A token (line) sees the filled tokens (columns)"
+    axes, colors = _labelled_axes(axes, batch, tokenizer, row, title, lines=True)
+    axes.imshow(np.where(visible(batch, row)[..., None], to_rgba_array(colors)[:, None], 1.0), interpolation="nearest")
     for edge in (axes.xaxis, axes.yaxis):
-        edge.set_ticks(np.arange(len(of_part) + 1) - 0.5, minor=True)
-    if len(of_part) <= _LABELLED:
-        axes.grid(which="minor", color="#dddddd", linewidth=0.4)
+        edge.set_ticks(np.arange(len(colors) + 1) - 0.5, minor=True)
+    if len(colors) <= _LABELLED:
+        axes.grid(which="minor", color=_GRID, linewidth=0.4)
     axes.tick_params(which="minor", length=0)
-    _spell(axes.xaxis, batch, tokenizer, row, rotation=90)
-    _spell(axes.yaxis, batch, tokenizer, row)
-    axes.set_title("A token (line) sees the filled tokens (columns)")
     return axes
 
 
@@ -103,18 +95,15 @@ def draw_positions(
 
     Takes and returns what [`draw_attention_mask`] does.
     """
-    axes = _new_axes() if axes is None else axes
-    of_part = parts(batch, row)
-    tokens = [i for i, part in enumerate(of_part) if part != PADDING]
-    colors = [color_of(of_part[i]) for i in tokens]
-    for name, filling in (("position_ids", colors), ("block_position_ids", "none")):
-        axes.scatter(tokens, batch[name][row].numpy()[tokens], edgecolors=colors, facecolors=filling, s=18, label=name)
+    axes, colors = _labelled_axes(axes, batch, tokenizer, row, "Part A counts on, a piece stands on its blank")
+    tokens = batch["attention_mask"][row].nonzero()[:, 0].tolist()
+    edges = [colors[token] for token in tokens]
+    for name, filling in (("position_ids", edges), ("block_position_ids", "none")):
+        axes.scatter(tokens, batch[name][row].numpy()[tokens], edgecolors=edges, facecolors=filling, s=18, label=name)
     axes.set_axisbelow(True)
-    axes.set_xlim(-1, len(of_part))
-    axes.grid(axis="y", color="#dddddd", linewidth=0.4)
+    axes.set_xlim(-1, len(colors))
+    axes.grid(axis="y", color=_GRID, linewidth=0.4)
     axes.legend(loc="upper left")
-    _spell(axes.xaxis, batch, tokenizer, row, rotation=90)
-    axes.set_title("Part A counts on, a piece stands on its blank")
     return axes
 
 
@@ -143,21 +132,20 @@ def spell(token_id: int, tokenizer: PreTrainedTokenizerBase) -> str:
     return text.replace("\n", "↵").replace("\t", "→").replace(" ", "·")
 
 
-def _new_axes() -> "Axes":
+def _labelled_axes(
+    axes: "Axes | None", batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int, title: str, lines: bool = False
+) -> "tuple[Axes, list[str]]":
+    """Axes whose columns, and lines, are the tokens, spelled if there is room; and the colour of each token's part."""
     from matplotlib.figure import Figure
-
-    return Figure(figsize=(8, 8), layout="constrained").subplots()
-
-
-def _spell(edge: "Axis", batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int, **style) -> None:
-    """Spell the tokens along an edge, each in the colour of its part, if there is room."""
     from matplotlib.font_manager import get_font_names
 
+    axes = Figure(figsize=(8, 8), layout="constrained").subplots() if axes is None else axes
+    axes.set_title(title)
     ids, of_part = batch["input_ids"][row].tolist(), parts(batch, row)
-    if len(ids) > _LABELLED:
-        return
     fonts = [font for font in _FONTS if font in get_font_names()]
     words = [spell(token_id, tokenizer) for token_id in ids]
-    edge.set_ticks(range(len(ids)), words, fontsize=7, family=fonts, **style)
-    for label, part in zip(edge.get_ticklabels(), of_part, strict=True):
-        label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))
+    for edge in [axes.xaxis, axes.yaxis][: 1 + lines] if len(ids) <= _LABELLED else ():
+        edge.set_ticks(range(len(ids)), words, fontsize=7, family=fonts, rotation=90 if edge is axes.xaxis else 0)
+        for label, part in zip(edge.get_ticklabels(), of_part, strict=True):
+            label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))
+    return axes, [color_of(part) for part in of_part]

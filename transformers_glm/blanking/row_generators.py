@@ -2,7 +2,7 @@
 """One random generator for each row of a batch, the same for any number of workers and after a resume."""
 
 import random
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -44,7 +44,7 @@ class RowGenerators:
 
     def of_batch(self, rows: Iterable[bytes]) -> list[random.Random]:
         """The generator of each row of a batch; a row is given as the bytes of its tokens."""
-        digests, seen, generators = [_digest(row) for row in rows], Counter(), []
+        digests, seen, generators = [_digest(row) for row in rows], defaultdict(int), []
         if not digests:
             return []
         epoch = self._current_epoch() or 0

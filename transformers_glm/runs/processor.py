@@ -3,7 +3,7 @@
 
 import logging
 import platform
-import time
+import timeit
 from pathlib import Path
 
 import torch
@@ -47,9 +47,5 @@ def warn_of_slow_bf16(args: TrainingArguments) -> None:
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    matrix, times = torch.ones(WIDTH, WIDTH, dtype=dtype), []
-    for _ in range(4):
-        start = time.perf_counter()
-        matrix @ matrix
-        times.append(time.perf_counter() - start)
-    return min(times[1:])  # the first one also makes ready
+    matrix = torch.ones(WIDTH, WIDTH, dtype=dtype)
+    return min(timeit.repeat(lambda: matrix @ matrix, number=1, repeat=4)[1:])  # the first one also makes ready
