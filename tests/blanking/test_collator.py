@@ -26,18 +26,8 @@ pytestmark = pytest.mark.core
 
 
 KEYS = {"input_ids", "attention_mask", "position_ids", "block_position_ids", "labels"}
-WORDS = [
-    "[PAD]",
-    "[CLS]",
-    "[MASK]",
-    "<|startofpiece|>",
-    "<|endofpiece|>",
-    "[gMASK]",
-    "[sMASK]",
-    "<|endoftext|>",
-    ".",
-    "[UNK]",
-]
+WORDS = ["[PAD]", "[CLS]", "[MASK]", "<|startofpiece|>", "<|endofpiece|>"]
+WORDS += ["[gMASK]", "[sMASK]", "<|endoftext|>", ".", "[UNK]"]
 PAD, CLS, MASK, SOP, EOP, GMASK, SMASK, EOS, DOT = range(9)
 FIGURE = {"input_ids": [1, 11, 12, 13, 14, 15, 16, 7]}  # the paper's x1 ... x6
 SHORT = {"input_ids": [1, 17, 18, 19, 7]}

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of a batch: which token sees which, and where each token stands in both positions."""
 
-from collections.abc import Mapping
-from os import PathLike
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +14,14 @@ from modeling_glm import GLMModel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 
 Batch = Mapping[str, torch.Tensor]
 PADDING = -1
 
 _PART_A, _PIECES = "#8c8c8c", ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#e377c2", "#bcbd22")
-_GRID = "#dddddd"
 _LABELLED = 80  # tokens; the labels of more would run into one another
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei")
 
@@ -59,64 +59,75 @@ def visible(batch: Batch, row: int = 0) -> np.ndarray:
     return ((attention[0, 0] > 0) & is_token[:, None]).numpy()
 
 
-def draw_attention_mask(
-    batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0, axes: "Axes | None" = None
-) -> "Axes":
+def draw(
+    batch: Batch,
+    tokenizer: PreTrainedTokenizerBase,
+    row: int = 0,
+    pictures: Sequence[str] = ("attention_mask", "positions"),
+) -> "Figure":
     """
-    Draw which token sees which: a line for each token, a filled square under each token that it sees.
+    Draw a row of a batch in pictures that stand side by side, each token in the colour of its part.
+
+    | picture | shows |
+    |---|---|
+    | `"attention_mask"` | a line for each token, a filled square under each token that it sees |
+    | `"positions"` | filled dots for the place in the corrupted text, rings for the place in the piece |
 
     Args:
         batch (`Mapping[str, torch.Tensor]`): as [`DataCollatorForBlankInfilling`] makes it.
-        tokenizer (`PreTrainedTokenizerBase`): spells the tokens along both edges.
+        tokenizer (`PreTrainedTokenizerBase`): spells the tokens along the edges, if there is room.
         row (`int`, defaults to 0): the row to draw.
-        axes (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+        pictures (`Sequence[str]`, *optional*): which.
 
     Returns:
-        `matplotlib.axes.Axes`: the axes, with `.figure.savefig(path)`.
+        `matplotlib.figure.Figure`: with `.savefig(path)`.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import get_font_names
+
+    ids, of_part = batch["input_ids"][row].tolist(), parts(batch, row)
+    size = 4 + 0.12 * min(len(ids), _LABELLED)
+    figure = Figure(figsize=(len(pictures) * size, size), layout="constrained")
+    fonts = [font for font in _FONTS if font in get_font_names()]
+    words = [spell(token_id, tokenizer) for token_id in ids]
+    for axes, picture in zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures, strict=True):
+        edges = {"attention_mask": _draw_mask, "positions": _draw_positions}[picture](axes, batch, row)
+        for edge in edges if len(ids) <= _LABELLED else ():
+            rotation = 90 if edge is axes.xaxis else 0
+            edge.set_ticks(range(len(ids)), words, fontsize=7, family=fonts, rotation=rotation)
+            for label, part in zip(edge.get_ticklabels(), of_part, strict=True):
+                label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))
+    return figure
+
+
+def _draw_mask(axes: "Axes", batch: Batch, row: int) -> "list[Axis]":
+    """Draw, and return the edges along which the tokens stand."""
     from matplotlib.colors import to_rgba_array
 
-    title = "A token (line) sees the filled tokens (columns)"
-    axes, colors = _labelled_axes(axes, batch, tokenizer, row, title, lines=True)
-    axes.imshow(np.where(visible(batch, row)[..., None], to_rgba_array(colors)[:, None], 1.0), interpolation="nearest")
+    colors = to_rgba_array([color_of(part) for part in parts(batch, row)])
+    axes.imshow(np.where(visible(batch, row)[..., None], colors[:, None], 1.0), interpolation="nearest")
     for edge in (axes.xaxis, axes.yaxis):
         edge.set_ticks(np.arange(len(colors) + 1) - 0.5, minor=True)
     if len(colors) <= _LABELLED:
-        axes.grid(which="minor", color=_GRID, linewidth=0.4)
+        axes.grid(which="minor", color="#dddddd", linewidth=0.4)
     axes.tick_params(which="minor", length=0)
-    return axes
+    axes.set_title("A token (line) sees the filled tokens (columns)")
+    return [axes.xaxis, axes.yaxis]
 
 
-def draw_positions(
-    batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0, axes: "Axes | None" = None
-) -> "Axes":
-    """
-    Draw both positions of each token: filled dots for the place in the corrupted text, rings for the place in the piece.
-
-    Takes and returns what [`draw_attention_mask`] does.
-    """
-    axes, colors = _labelled_axes(axes, batch, tokenizer, row, "Part A counts on, a piece stands on its blank")
-    tokens = batch["attention_mask"][row].nonzero()[:, 0].tolist()
-    edges = [colors[token] for token in tokens]
-    for name, filling in (("position_ids", edges), ("block_position_ids", "none")):
-        axes.scatter(tokens, batch[name][row].numpy()[tokens], edgecolors=edges, facecolors=filling, s=18, label=name)
+def _draw_positions(axes: "Axes", batch: Batch, row: int) -> "list[Axis]":
+    """Draw, and return the edge along which the tokens stand."""
+    of_part = parts(batch, row)
+    tokens = [place for place, part in enumerate(of_part) if part != PADDING]
+    colors = [color_of(of_part[place]) for place in tokens]
+    for name, filling in (("position_ids", colors), ("block_position_ids", "none")):
+        axes.scatter(tokens, batch[name][row].numpy()[tokens], edgecolors=colors, facecolors=filling, s=18, label=name)
     axes.set_axisbelow(True)
-    axes.set_xlim(-1, len(colors))
-    axes.grid(axis="y", color=_GRID, linewidth=0.4)
+    axes.set_xlim(-1, len(of_part))
+    axes.grid(axis="y", color="#dddddd", linewidth=0.4)
     axes.legend(loc="upper left")
-    return axes
-
-
-def save_picture(path: str | PathLike, batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0) -> None:
-    """Save a picture of the attention mask and of both positions of a row, one beside the other."""
-    from matplotlib.figure import Figure
-
-    size = 4 + 0.12 * min(batch["input_ids"].shape[1], _LABELLED)
-    figure = Figure(figsize=(2 * size, size), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    draw_attention_mask(batch, tokenizer, row, left)
-    draw_positions(batch, tokenizer, row, right)
-    figure.savefig(path, dpi=130)
+    axes.set_title("Part A counts on, a piece stands on its blank")
+    return [axes.xaxis]
 
 
 def color_of(part: int) -> str:
@@ -130,22 +141,3 @@ def spell(token_id: int, tokenizer: PreTrainedTokenizerBase) -> str:
     """A token as people read it: its text, with signs for the white space in it."""
     text = tokenizer.decode([token_id], clean_up_tokenization_spaces=False)
     return text.replace("\n", "↵").replace("\t", "→").replace(" ", "·")
-
-
-def _labelled_axes(
-    axes: "Axes | None", batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int, title: str, lines: bool = False
-) -> "tuple[Axes, list[str]]":
-    """Axes whose columns, and lines, are the tokens, spelled if there is room; and the colour of each token's part."""
-    from matplotlib.figure import Figure
-    from matplotlib.font_manager import get_font_names
-
-    axes = Figure(figsize=(8, 8), layout="constrained").subplots() if axes is None else axes
-    axes.set_title(title)
-    ids, of_part = batch["input_ids"][row].tolist(), parts(batch, row)
-    fonts = [font for font in _FONTS if font in get_font_names()]
-    words = [spell(token_id, tokenizer) for token_id in ids]
-    for edge in [axes.xaxis, axes.yaxis][: 1 + lines] if len(ids) <= _LABELLED else ():
-        edge.set_ticks(range(len(ids)), words, fontsize=7, family=fonts, rotation=90 if edge is axes.xaxis else 0)
-        for label, part in zip(edge.get_ticklabels(), of_part, strict=True):
-            label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))
-    return axes, [color_of(part) for part in of_part]

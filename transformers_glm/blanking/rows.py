@@ -38,10 +38,10 @@ def read_row(row: Mapping[str, Any], name: str, vocab_size: int) -> Document | E
         raise ValueError(f'{name} is a {type(row).__name__}. Give rows like {{"input_ids": [...]}}.')
     if "block_position_ids" in row:
         return _read_blanked(row, name, vocab_size)
-    return read_document(row, name, vocab_size)
+    return _read_document(row, name, vocab_size)
 
 
-def read_document(row: Mapping[str, Any], name: str, vocab_size: int) -> Document:
+def _read_document(row: Mapping[str, Any], name: str, vocab_size: int) -> Document:
     """Read a row that is to be blanked; tokens that its `attention_mask` calls padding are left out."""
     ids = _read_ids(row, name, vocab_size)
     labels = _read_integers(row, "labels", name, len(ids)) if "labels" in row else None
