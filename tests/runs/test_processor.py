@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
+from pathlib import Path
 
+import pytest
 import torch
 from transformers import TrainingArguments
 
@@ -39,7 +41,9 @@ def test_products_are_timed_without_the_first_one(monkeypatch):
     assert processor._seconds(torch.bfloat16) == 4
 
 
-def test_the_processor_has_a_name():
+@pytest.mark.parametrize("information", ["/proc/cpuinfo", "nowhere"])
+def test_the_processor_has_a_name(information, monkeypatch):
+    monkeypatch.setattr(processor, "INFORMATION", Path(information))
     name = processor.processor_name()
     assert torch.backends.cpu.get_cpu_capability() in name and f"{torch.get_num_threads()} threads" in name
     assert not name.startswith(",")

@@ -33,16 +33,21 @@ Example = dict[str, np.ndarray]  # a blanked document, as lay_out_spans returns 
 
 
 def read_row(row: Mapping[str, Any], name: str, vocab_size: int) -> Document | Example:
-    """Read a row of a dataset; one with `block_position_ids` has been blanked before."""
+    """
+    Read a row of a dataset; one with `block_position_ids` has been blanked before.
+
+    Of a row to be blanked the tokens that its `attention_mask` calls padding are left out.
+    """
     if not isinstance(row, Mapping):
         raise ValueError(f'{name} is a {type(row).__name__}. Give rows like {{"input_ids": [...]}}.')
     if "block_position_ids" in row:
-        return _read_blanked(row, name, vocab_size)
-    return _read_document(row, name, vocab_size)
-
-
-def _read_document(row: Mapping[str, Any], name: str, vocab_size: int) -> Document:
-    """Read a row that is to be blanked; tokens that its `attention_mask` calls padding are left out."""
+        if missing := [column for column in BLANKED if column not in row]:
+            raise ValueError(
+                f"{name} has block_position_ids, so it is blanked, but no {', no '.join(missing)}. Keep all columns that "
+                "DataCollatorForBlankInfilling.blank returns."
+            )
+        length = len(_read_ids(row, name, vocab_size))
+        return {column: _read_integers(row, column, name, length) for column in BLANKED}
     ids = _read_ids(row, name, vocab_size)
     labels = _read_integers(row, "labels", name, len(ids)) if "labels" in row else None
     if labels is not None and not ((labels == ids) | (labels == IGNORE)).all():
@@ -54,17 +59,6 @@ def _read_document(row: Mapping[str, Any], name: str, vocab_size: int) -> Docume
         is_token = _read_integers(row, "attention_mask", name, len(ids)) != 0
         ids, labels = ids[is_token], None if labels is None else labels[is_token]
     return Document(name, ids, labels)
-
-
-def _read_blanked(row: Mapping[str, Any], name: str, vocab_size: int) -> Example:
-    missing = [column for column in BLANKED if column not in row]
-    if missing:
-        raise ValueError(
-            f"{name} has block_position_ids, so it is blanked, but no {', no '.join(missing)}. Keep all columns that "
-            "DataCollatorForBlankInfilling.blank returns."
-        )
-    length = len(_read_ids(row, name, vocab_size))
-    return {column: _read_integers(row, column, name, length) for column in BLANKED}
 
 
 def _read_ids(row: Mapping[str, Any], name: str, vocab_size: int) -> np.ndarray:
