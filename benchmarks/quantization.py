@@ -98,6 +98,7 @@ def train(tokenizer: GLMTokenizer, rows: list[dict], args: argparse.Namespace) -
         for group, rate in zip(optimizer.param_groups, highest, strict=True):
             group["lr"] = rate * min(1.0, 20 * done) * (1 - done)
         at = torch.randint(len(rows), (BATCH,)).tolist()
+        collator.set_epoch(step)  # other blanks each time
         model(**collator([rows[index] for index in at])).loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
-from transformers_glm.blanking.pictures import draw_attention_mask, draw_positions
+from transformers_glm.blanking.pictures import draw as draw_batch
 from transformers_glm.data.documents import tokenize_documents
 from transformers_glm.data.python_text import python_texts, without_repetition
 from transformers_glm.data.sources import DocumentSource, hold_out, load_documents
@@ -199,8 +199,8 @@ def draw(run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
     figure.savefig(OUTPUT / "loss.png", dpi=130)
     text = run.held_out["text"][0][:60]
     batch = DataCollatorForBlankInfilling(tokenizer, mask_ratio=0.3)([{"input_ids": tokenizer(text)["input_ids"]}])
-    draw_attention_mask(batch, tokenizer).figure.savefig(OUTPUT / "attention_mask.png", dpi=130)
-    draw_positions(batch, tokenizer).figure.savefig(OUTPUT / "positions.png", dpi=130)
+    for picture in ("attention_mask", "positions"):
+        draw_batch(batch, tokenizer, pictures=[picture]).savefig(OUTPUT / f"{picture}.png", dpi=130)
 
 
 def save_metrics(metrics: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 import pickle
 import random
 from collections import Counter
+from doctest import DocTestParser
+from importlib.util import find_spec
 
 import datasets
 import numpy as np
@@ -10,13 +12,12 @@ import torch
 from datasets.fingerprint import Hasher
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from naive_span import naive_example
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
-from blank_infilling_glm import IGNORE, blank_out, lay_out
+from blank_infilling_glm import IGNORE
 from tokenization_glm import GLMTokenizer
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 
@@ -25,18 +26,8 @@ pytestmark = pytest.mark.core
 
 
 KEYS = {"input_ids", "attention_mask", "position_ids", "block_position_ids", "labels"}
-WORDS = [
-    "[PAD]",
-    "[CLS]",
-    "[MASK]",
-    "<|startofpiece|>",
-    "<|endofpiece|>",
-    "[gMASK]",
-    "[sMASK]",
-    "<|endoftext|>",
-    ".",
-    "[UNK]",
-]
+WORDS = ["[PAD]", "[CLS]", "[MASK]", "<|startofpiece|>", "<|endofpiece|>"]
+WORDS += ["[gMASK]", "[sMASK]", "<|endoftext|>", ".", "[UNK]"]
 PAD, CLS, MASK, SOP, EOP, GMASK, SMASK, EOS, DOT = range(9)
 FIGURE = {"input_ids": [1, 11, 12, 13, 14, 15, 16, 7]}  # the paper's x1 ... x6
 SHORT = {"input_ids": [1, 17, 18, 19, 7]}
@@ -102,78 +93,22 @@ def unpack(batch):
             }
 
 
-# the docstring's examples, number by number
+EXAMPLES = DocTestParser().get_examples(DataCollatorForBlankInfilling.__doc__)
 
 
-def test_token_level_blanks_are_those_of_the_papers_figure(words):
-    batch = DataCollatorForBlankInfilling(words, mask_ratio=0.375, seed=6356)([FIGURE, SHORT])
-    assert lists(batch) == {
-        "input_ids": [[1, 11, 12, 2, 14, 2, 7, 3, 15, 16, 3, 13], [1, 17, 2, 19, 7, 3, 18, 0, 0, 0, 0, 0]],
-        "attention_mask": [[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]],
-        "position_ids": [[0, 1, 2, 3, 4, 5, 6, 5, 5, 5, 3, 3], [0, 1, 2, 3, 4, 2, 2, 0, 0, 0, 0, 0]],
-        "block_position_ids": [[0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 1, 2], [0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0]],
-        "labels": [[-100] * 7 + [15, 16, 4, 13, 4], [-100] * 5 + [18, 4] + [-100] * 5],
-    }
-    assert all(tensor.dtype == torch.int64 for tensor in batch.values())
+def test_the_examples_of_the_docstring_are_what_comes_out(words):
+    names = {"tokenizer": words, "DataCollatorForBlankInfilling": DataCollatorForBlankInfilling}
+    assert len([example for example in EXAMPLES if example.want]) == 5
+    for example in EXAMPLES:
+        if not example.want:
+            exec(example.source, names)
+        elif "packing" not in example.source or find_spec("binpacking") is not None:
+            batch = eval(example.source, names)
+            assert lists(batch) == eval(example.want.replace("```", ""))
+            assert all(tensor.dtype == torch.int64 for tensor in batch.values())
 
 
-def test_packed_rows_count_their_documents(words):
-    pytest.importorskip("binpacking", reason="packing is an extra")
-    batch = DataCollatorForBlankInfilling(words, mask_ratio=0.375, packing=True, max_length=20, seed=167)(
-        [FIGURE, SHORT]
-    )
-    assert lists(batch) == {
-        "input_ids": [[1, 11, 12, 2, 14, 2, 7, 3, 15, 16, 3, 13, 1, 2, 7, 3, 17, 18, 19]],
-        "attention_mask": [[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]],
-        "position_ids": [[0, 1, 2, 3, 4, 5, 6, 5, 5, 5, 3, 3, 0, 1, 2, 1, 1, 1, 1]],
-        "block_position_ids": [[0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 1, 2, 0, 0, 0, 1, 2, 3, 4]],
-        "labels": [[-100] * 7 + [15, 16, 4, 13, 4] + [-100] * 3 + [17, 18, 19, 4]],
-        "document_ids": [[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2]],
-    }
-
-
-def test_a_document_to_be_continued_ends_with_eos(words):
-    assert lists(DataCollatorForBlankInfilling(words, {"document": 1.0}, seed=4)([FIGURE])) == {
-        "input_ids": [[1, 11, 12, 5, 3, 13, 14, 15, 16]],
-        "attention_mask": [[1, 1, 1, 1, 1, 1, 1, 1, 1]],
-        "position_ids": [[0, 1, 2, 3, 3, 3, 3, 3, 3]],
-        "block_position_ids": [[0, 0, 0, 0, 1, 2, 3, 4, 5]],
-        "labels": [[-100] * 4 + [13, 14, 15, 16, 7]],
-    }
-
-
-def test_a_document_level_blank_within_the_text_ends_with_eop(words):
-    assert lists(DataCollatorForBlankInfilling(words, {"document": 1.0}, seed=29)([FIGURE])) == {
-        "input_ids": [[1, 11, 5, 16, 7, 3, 12, 13, 14, 15]],
-        "attention_mask": [[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]],
-        "position_ids": [[0, 1, 2, 3, 4, 2, 2, 2, 2, 2]],
-        "block_position_ids": [[0, 0, 0, 0, 0, 1, 2, 3, 4, 5]],
-        "labels": [[-100] * 5 + [12, 13, 14, 15, 4]],
-    }
-
-
-def test_a_sentence_is_blanked_whole(words):
-    rows = [{"input_ids": [1, 11, 12, 8, 13, 14, 8, 15, 16, 8, 7]}]
-    assert lists(DataCollatorForBlankInfilling(words, {"sentence": 1.0}, seed=1)(rows)) == {
-        "input_ids": [[1, 11, 12, 8, 6, 15, 16, 8, 7, 3, 13, 14, 8]],
-        "attention_mask": [[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]],
-        "position_ids": [[0, 1, 2, 3, 4, 5, 6, 7, 8, 4, 4, 4, 4]],
-        "block_position_ids": [[0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]],
-        "labels": [[-100] * 9 + [13, 14, 8, 4]],
-    }
-
-
-# layout and batch
-
-
-@given(st.data())
-def test_a_layout_equals_the_naive_twins(data):
-    tokens = data.draw(st.lists(st.integers(8, 99), min_size=1, max_size=40))
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(tokens)), max_size=12)))
-    spans = data.draw(st.permutations(list(zip(cuts[::2], cuts[1::2], strict=False))))
-    example = lay_out(*blank_out(tokens, spans, MASK), sop=SOP, eop=EOP)
-    assert example == naive_example(tokens, spans, MASK, {"sop": SOP, "eop": EOP})
-    assert reassemble(example) == tokens
+# batch
 
 
 def test_padding_is_on_the_side_of_the_tokenizer(words):
@@ -292,15 +227,14 @@ def test_cls_and_eos_are_never_blanked(words, level):
 
 def test_the_last_token_of_a_sample_without_eos_is_never_blanked_at_token_level(words):
     collator = DataCollatorForBlankInfilling(words, mask_ratio=0.5)
-    for _ in range(100):
-        [example] = unpack(collator([{"input_ids": [CLS, 20, 21, 22, 23, 24]}]))
+    for example in unpack(collator([{"input_ids": [CLS, 20, 21, 22, 23, 24]}] * 100)):
         assert example["input_ids"][example["block_position_ids"].index(1) - 1] == 24
 
 
 def test_text_after_the_last_mark_is_blanked_at_sentence_level(words):
     collator = DataCollatorForBlankInfilling(words, {"sentence": 1.0})
     row = {"input_ids": [CLS, 20, 21, DOT, 22, 23, EOS]}
-    pieces = {tuple(collator([row])["labels"][0].tolist()[-4:]) for _ in range(50)}
+    pieces = {tuple(example["labels"][-4:]) for example in unpack(collator([row] * 50))}
     assert (IGNORE, 22, 23, EOP) in pieces
 
 
@@ -318,8 +252,7 @@ def test_prompts_are_blanked_but_never_predicted(words, mixture):
     tokens = [CLS, *range(20, 30), DOT, *range(30, 40), DOT, EOS]
     labels = [-100] * 12 + tokens[12:]
     predicted, part_b = Counter(), Counter()
-    for _ in range(100):
-        [example] = unpack(collator([{"input_ids": tokens, "labels": labels}]))
+    for example in unpack(collator([{"input_ids": tokens, "labels": labels}] * 100)):
         predicted.update(example["labels"])
         part_b.update(
             t for t, block in zip(example["input_ids"], example["block_position_ids"], strict=True) if block > 1
@@ -403,7 +336,6 @@ def test_rows_blanked_once_are_only_padded(words):
     assert set(blanked.column_names) == KEYS - {"attention_mask"}
     assert [collator.blank(row) for row in rows] == list(blanked)
     assert list(unpack(collator(list(blanked)))) == list(blanked)
-    assert lists(collator(list(blanked))) == lists(collator(list(blanked)))
     assert collator.blank(blanked[0]) == blanked[0]
 
 
@@ -492,14 +424,9 @@ def test_a_tokenizer_without_the_tokens_of_glm_is_refused():
 def test_the_same_seed_gives_the_same_batches_and_another_does_not(words):
     first, second, other = (DataCollatorForBlankInfilling(words, seed=seed) for seed in (0, 0, 1))
     rows = documents(8)
-    batches = [lists(first(rows)) for _ in range(3)]
-    assert batches == [lists(second(rows)) for _ in range(3)]
+    batches = [lists(first(rows)) for _ in range(2)]
+    assert batches == [lists(second(rows))] * 2
     assert batches[0] != lists(other(rows))
-
-
-def test_each_call_draws_anew(words):
-    collator = DataCollatorForBlankInfilling(words)
-    assert lists(collator(documents(8))) != lists(collator(documents(8)))
 
 
 def test_equal_rows_of_a_batch_get_different_blanks(words):

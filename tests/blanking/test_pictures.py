@@ -5,15 +5,7 @@ import pytest
 import torch
 
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
-from transformers_glm.blanking.pictures import (
-    color_of,
-    draw_attention_mask,
-    draw_positions,
-    parts,
-    save_picture,
-    spell,
-    visible,
-)
+from transformers_glm.blanking.pictures import color_of, draw, parts, spell, visible
 
 
 FIGURE = {
@@ -61,8 +53,7 @@ def test_the_mask_drawn_is_the_papers(tokenizer, side, packing, monkeypatch):
 
 def test_pictures_name_the_tokens_in_the_colours_of_their_parts(tokenizer):
     pytest.importorskip("matplotlib", reason="pictures are an extra")
-    for draw in (draw_attention_mask, draw_positions):
-        axes = draw(FIGURE, tokenizer)
+    for axes in draw(FIGURE, tokenizer).axes:
         labels = axes.get_xticklabels()
         assert [label.get_text() for label in labels] == [spell(token, tokenizer) for token in FIGURE["input_ids"][0]]
         assert [label.get_color() for label in labels[:-1]] == [color_of(part) for part in parts(FIGURE)[:-1]]
@@ -71,14 +62,15 @@ def test_pictures_name_the_tokens_in_the_colours_of_their_parts(tokenizer):
 def test_any_token_can_be_drawn(tokenizer, tmp_path):
     pytest.importorskip("matplotlib", reason="pictures are an extra")
     batch = DataCollatorForBlankInfilling(tokenizer)([tokenizer("$x_1$ 机器 😀\n\t \\frac{").data] * 2)
-    save_picture(tmp_path / "batch.png", batch, tokenizer)
+    draw(batch, tokenizer).savefig(tmp_path / "batch.png")
     assert (tmp_path / "batch.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_long_rows_are_drawn_without_their_tokens(tokenizer):
     pytest.importorskip("matplotlib", reason="pictures are an extra")
     batch = DataCollatorForBlankInfilling(tokenizer)([{"input_ids": [2, *range(20, 90), *range(20, 90), 1]}])
-    assert "endoftext" not in str([label.get_text() for label in draw_positions(batch, tokenizer).get_xticklabels()])
+    for axes in draw(batch, tokenizer).axes:
+        assert "endoftext" not in str([label.get_text() for label in axes.get_xticklabels()])
 
 
 def test_drawing_leaves_the_generator_of_torch_alone():

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import make_config, make_model
-from test_scripts import script
 from torch.utils.flop_counter import FlopCounterMode
 
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
+from transformers_glm.commands.plan import main as plan_run
 from transformers_glm.pretraining.arguments import DataArguments
 from transformers_glm.pretraining.costs import (
     Batch,
@@ -106,10 +106,9 @@ def test_weights_gradients_and_averages_take_16_bytes_a_parameter():
 def test_what_is_shared_falls_with_the_cards():
     config, parameters = make_config(**SIZES), 1_000_000
     matrices = 12 * 64**2
-    assert state_bytes(config, parameters, 8, "ddp", bf16=False) == 20e6
-    assert state_bytes(config, parameters, 8, "zero2", bf16=False) == 4e6 + 1.5e6
-    assert state_bytes(config, parameters, 8, "fsdp") == 2e6 + 2 * (1_000_000 - matrices)
-    assert state_bytes(config, parameters, 8, "ddp") - 20e6 == 2 * 3 * matrices
+    assert state_bytes(config, parameters, 8, bf16=False) == 20e6
+    assert state_bytes(config, parameters, 8, sharded=True) == 2e6 + 2 * (1_000_000 - matrices)
+    assert state_bytes(config, parameters, 8) - 20e6 == 2 * 3 * matrices
 
 
 @pytest.mark.parametrize("level", ["token", "sentence", "document"])
@@ -125,12 +124,7 @@ def test_the_expected_batch_is_the_mean_of_the_collators(tokenizer, level):
     assert (batch["labels"] != -100).sum() / 200 == pytest.approx(expected.labelled, rel=0.15)
 
 
-@pytest.fixture
-def plan_run():
-    return script("plan_run").main
-
-
-def test_the_plan_is_a_table(capsys, plan_run):
+def test_the_plan_is_a_table(capsys):
     plan_run([str(ROOT / "configs" / "pretrain_335m.yaml"), "--cards", "1", "8"])
     lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 4
@@ -140,13 +134,13 @@ def test_the_plan_is_a_table(capsys, plan_run):
     assert int(eight["FSDP2, checkpointing"]) < int(eight["FSDP2"]) < int(one["DDP"]) < int(eight["DDP"])
 
 
-def test_the_documented_table_is_what_the_script_prints(capsys, plan_run):
+def test_the_documented_table_is_what_the_script_prints(capsys):
     sizes = ("110m", "335m", "410m", "515m", "2b", "10b")
     plan_run([str(ROOT / "configs" / f"pretrain_{size}.yaml") for size in sizes])
     assert capsys.readouterr().out in (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
 
 
-def test_a_plan_of_a_file_that_lacks_what_it_needs_names_the_file_and_the_settings(tmp_path, plan_run):
+def test_a_plan_of_a_file_that_lacks_what_it_needs_names_the_file_and_the_settings(tmp_path):
     (tmp_path / "a.yaml").write_text("max_steps: 10\ntrain_data: x\n")
     with pytest.raises(ValueError, match=r"a\.yaml has no config, no per_device_train_batch_size\..*pretrain_335m"):
         plan_run([str(tmp_path / "a.yaml")])

@@ -41,12 +41,8 @@ def launch(processes, script, *arguments, cache, **environment):
     torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     command = [*torchrun, "--nproc_per_node", str(processes)] if processes > 1 else []
     environment = {
-        **{
-            "OMP_NUM_THREADS": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-            "HF_HUB_OFFLINE": "1",
-            "HF_DATASETS_CACHE": str(cache),
-        },
+        **{"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+        **{"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(cache)},
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         **environment,
     }

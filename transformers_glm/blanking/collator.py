@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from blank_infilling_glm import IGNORE, blank_out, lay_out
+from blank_infilling_glm import IGNORE
 
 from ..data.sentences import sentence_ends
 from .batching import check_packing_is_possible, pack, pad
@@ -25,7 +25,7 @@ from .objectives import (
 )
 from .placement import Span, in_random_order
 from .row_generators import RowGenerators
-from .rows import Document, Example, as_array, read_row
+from .rows import Document, Example, read_row
 
 
 _ROLES = ("pad_token", "cls_token", "eos_token", "sop_token", "eop_token", "mask_token")
@@ -45,7 +45,7 @@ class DataCollatorForBlankInfilling:
     piece that runs to the end of the sample, which ends with what the sample ends with.
 
     The blanks of a row depend on `seed`, the epoch and its tokens: they are the same for any number of workers, any batch
-    size, any number of processes, and after a resume. [`RowGenerators`] says what an epoch is in a loop of your own.
+    size, any number of processes, and after a resume. A loop of your own, without Accelerate, says the epoch with [`set_epoch`].
 
     Examples, with [CLS] = 1, [MASK] = 2, sop = 3, eop = 4, [gMASK] = 5, [sMASK] = 6, eos = 7, "." = 8, [PAD] = 0; the first
     document holds the paper's x1 ... x6 (Figure 2) as 11 ... 16:
@@ -170,7 +170,8 @@ class DataCollatorForBlankInfilling:
 
     def set_epoch(self, epoch: int) -> None:
         """
-        Draw the blanks of this epoch, for training loops that use neither the Trainer nor Accelerate.
+        Draw the blanks of this epoch, for training loops that use neither the Trainer nor Accelerate: without it each of
+        their epochs has the same blanks.
 
         Args:
             epoch (`int`): number of the epoch; the same number gives the same blanks.
@@ -200,16 +201,12 @@ class DataCollatorForBlankInfilling:
             spans = in_random_order(spans, rng)
         mask = self._ids.get(_MASKS[level], self._ids["mask_token"])
         ends = {"sop": self._ids["sop_token"], "eop": self._ids["eop_token"]}
-        runs_to_the_end = level == "document" and spans[0][1] == len(document.tokens)
-        if document.labels is None and not runs_to_the_end:
-            return lay_out_spans(document.tokens, spans, mask=mask, **ends)
-        part_a, blanks = blank_out(document.tokens.tolist(), spans, mask)
-        labels = document.tokens if document.labels is None else document.labels
-        blanks = [
-            blank._replace(labels=self._labels(labels[start:end], runs_to_the_end))
-            for blank, (start, end) in zip(blanks, spans, strict=True)
-        ]
-        return {column: as_array(values) for column, values in lay_out(part_a, blanks, **ends).items()}
+        example = lay_out_spans(document.tokens, spans, mask=mask, **ends, labels=document.labels)
+        if level == "document" and spans[0][1] == len(document.tokens):  # to be continued: without eop
+            example = {column: values[:-1] for column, values in example.items()}
+            labels = example["labels"]
+            labels[labels == self._ids["cls_token"]] = IGNORE  # [CLS] of a later document is not predicted
+        return example
 
     def _spans(self, level: str, document: Document, rng: random.Random) -> list[Span]:
         tokens = document.tokens
@@ -226,13 +223,6 @@ class DataCollatorForBlankInfilling:
             ends = sentence_ends(tokens, self.tokenizer)
             return sentence_level_spans(regions, ends, len(tokens), self.settings, rng)
         return [document_level_span(regions, len(tokens), self.settings, rng)]
-
-    def _labels(self, labels: np.ndarray, runs_to_the_end: bool) -> list[int]:
-        """[CLS] of a later document and prompts are not predicted, nor the eop after them."""
-        predicted = np.where(labels == self._ids["cls_token"], IGNORE, labels).tolist()
-        if not runs_to_the_end:
-            predicted.append(IGNORE if labels[-1] == IGNORE else self._ids["eop_token"])
-        return predicted
 
     def _check_lengths(self, examples: Sequence[Example]) -> None:
         for number, example in enumerate(examples):

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
@@ -26,7 +26,7 @@ def show(batch: Batch, tokenizer: PreTrainedTokenizerBase, console: Console) -> 
             for name, cells in lines.items():
                 text = Text().append(f"{name:{NAME_WIDTH}}", "dim")
                 for place, width in zip(chunk, widths, strict=True):
-                    text.append(padded(cells[place], width), color_of(of_part[place]))
+                    text.append(set_cell_size(cells[place], width), color_of(of_part[place]))
                 console.print(text, no_wrap=True, overflow="crop")
             console.print()
 
@@ -54,8 +54,3 @@ def fold(places: list[int], lines: dict[str, list[str]], width: int) -> Iterator
         chunk.append(place)
         widths.append(needed)
     yield chunk, widths
-
-
-def padded(cell: str, width: int) -> str:
-    """The cell and spaces up to the width; a Chinese character is two cells wide."""
-    return cell + " " * (width - cell_len(cell))

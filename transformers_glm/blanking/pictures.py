@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of a batch: which token sees which, and where each token stands in both positions."""
 
-from collections.abc import Mapping
-from os import PathLike
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from modeling_glm import GLMModel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 
 Batch = Mapping[str, torch.Tensor]
@@ -32,13 +32,9 @@ def parts(batch: Batch, row: int = 0) -> list[int]:
 
         x1 x2 [M] x4 [M] S x5 x6 S x3      0 0 0 0 0 1 1 1 2 2
     """
-    found, piece = [], 0
-    for is_token, block_position in zip(
-        batch["attention_mask"][row].tolist(), batch["block_position_ids"][row].tolist(), strict=True
-    ):
-        piece += block_position == 1
-        found.append(PADDING if not is_token else piece if block_position else 0)
-    return found
+    block_position, is_token = batch["block_position_ids"][row], batch["attention_mask"][row] == 1
+    pieces = (block_position == 1).cumsum(0) * (block_position > 0)
+    return pieces.where(is_token, PADDING).tolist()
 
 
 def visible(batch: Batch, row: int = 0) -> np.ndarray:
@@ -63,71 +59,75 @@ def visible(batch: Batch, row: int = 0) -> np.ndarray:
     return ((attention[0, 0] > 0) & is_token[:, None]).numpy()
 
 
-def draw_attention_mask(
-    batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0, axes: "Axes | None" = None
-) -> "Axes":
+def draw(
+    batch: Batch,
+    tokenizer: PreTrainedTokenizerBase,
+    row: int = 0,
+    pictures: Sequence[str] = ("attention_mask", "positions"),
+) -> "Figure":
     """
-    Draw which token sees which: a line for each token, a filled square under each token that it sees.
+    Draw a row of a batch in pictures that stand side by side, each token in the colour of its part.
+
+    | picture | shows |
+    |---|---|
+    | `"attention_mask"` | a line for each token, a filled square under each token that it sees |
+    | `"positions"` | filled dots for the place in the corrupted text, rings for the place in the piece |
 
     Args:
         batch (`Mapping[str, torch.Tensor]`): as [`DataCollatorForBlankInfilling`] makes it.
-        tokenizer (`PreTrainedTokenizerBase`): spells the tokens along both edges.
+        tokenizer (`PreTrainedTokenizerBase`): spells the tokens along the edges, if there is room.
         row (`int`, defaults to 0): the row to draw.
-        axes (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+        pictures (`Sequence[str]`, *optional*): which.
 
     Returns:
-        `matplotlib.axes.Axes`: the axes, with `.figure.savefig(path)`.
+        `matplotlib.figure.Figure`: with `.savefig(path)`.
     """
-    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import get_font_names
 
-    axes = _new_axes() if axes is None else axes
-    seen, of_part = visible(batch, row), parts(batch, row)
-    colors = np.array([to_rgb(color_of(part)) for part in of_part])
-    axes.imshow(np.where(seen[..., None], colors[:, None], 1.0), interpolation="nearest")
+    ids, of_part = batch["input_ids"][row].tolist(), parts(batch, row)
+    size = 4 + 0.12 * min(len(ids), _LABELLED)
+    figure = Figure(figsize=(len(pictures) * size, size), layout="constrained")
+    fonts = [font for font in _FONTS if font in get_font_names()]
+    words = [spell(token_id, tokenizer) for token_id in ids]
+    for axes, picture in zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures, strict=True):
+        edges = {"attention_mask": _draw_mask, "positions": _draw_positions}[picture](axes, batch, row)
+        for edge in edges if len(ids) <= _LABELLED else ():
+            rotation = 90 if edge is axes.xaxis else 0
+            edge.set_ticks(range(len(ids)), words, fontsize=7, family=fonts, rotation=rotation)
+            for label, part in zip(edge.get_ticklabels(), of_part, strict=True):
+                label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))
+    return figure
+
+
+def _draw_mask(axes: "Axes", batch: Batch, row: int) -> "list[Axis]":
+    """Draw, and return the edges along which the tokens stand."""
+    from matplotlib.colors import to_rgba_array
+
+    colors = to_rgba_array([color_of(part) for part in parts(batch, row)])
+    axes.imshow(np.where(visible(batch, row)[..., None], colors[:, None], 1.0), interpolation="nearest")
     for edge in (axes.xaxis, axes.yaxis):
-        edge.set_ticks(np.arange(len(of_part) + 1) - 0.5, minor=True)
-    if len(of_part) <= _LABELLED:
+        edge.set_ticks(np.arange(len(colors) + 1) - 0.5, minor=True)
+    if len(colors) <= _LABELLED:
         axes.grid(which="minor", color="#dddddd", linewidth=0.4)
     axes.tick_params(which="minor", length=0)
-    _spell(axes.xaxis, batch, tokenizer, row, rotation=90)
-    _spell(axes.yaxis, batch, tokenizer, row)
     axes.set_title("A token (line) sees the filled tokens (columns)")
-    return axes
+    return [axes.xaxis, axes.yaxis]
 
 
-def draw_positions(
-    batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0, axes: "Axes | None" = None
-) -> "Axes":
-    """
-    Draw both positions of each token: filled dots for the place in the corrupted text, rings for the place in the piece.
-
-    Takes and returns what [`draw_attention_mask`] does.
-    """
-    axes = _new_axes() if axes is None else axes
+def _draw_positions(axes: "Axes", batch: Batch, row: int) -> "list[Axis]":
+    """Draw, and return the edge along which the tokens stand."""
     of_part = parts(batch, row)
-    tokens = [i for i, part in enumerate(of_part) if part != PADDING]
-    colors = [color_of(of_part[i]) for i in tokens]
+    tokens = [place for place, part in enumerate(of_part) if part != PADDING]
+    colors = [color_of(of_part[place]) for place in tokens]
     for name, filling in (("position_ids", colors), ("block_position_ids", "none")):
         axes.scatter(tokens, batch[name][row].numpy()[tokens], edgecolors=colors, facecolors=filling, s=18, label=name)
     axes.set_axisbelow(True)
     axes.set_xlim(-1, len(of_part))
     axes.grid(axis="y", color="#dddddd", linewidth=0.4)
     axes.legend(loc="upper left")
-    _spell(axes.xaxis, batch, tokenizer, row, rotation=90)
     axes.set_title("Part A counts on, a piece stands on its blank")
-    return axes
-
-
-def save_picture(path: str | PathLike, batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int = 0) -> None:
-    """Save a picture of the attention mask and of both positions of a row, one beside the other."""
-    from matplotlib.figure import Figure
-
-    size = 4 + 0.12 * min(batch["input_ids"].shape[1], _LABELLED)
-    figure = Figure(figsize=(2 * size, size), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    draw_attention_mask(batch, tokenizer, row, left)
-    draw_positions(batch, tokenizer, row, right)
-    figure.savefig(path, dpi=130)
+    return [axes.xaxis]
 
 
 def color_of(part: int) -> str:
@@ -141,23 +141,3 @@ def spell(token_id: int, tokenizer: PreTrainedTokenizerBase) -> str:
     """A token as people read it: its text, with signs for the white space in it."""
     text = tokenizer.decode([token_id], clean_up_tokenization_spaces=False)
     return text.replace("\n", "↵").replace("\t", "→").replace(" ", "·")
-
-
-def _new_axes() -> "Axes":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(8, 8), layout="constrained").subplots()
-
-
-def _spell(edge: "Axis", batch: Batch, tokenizer: PreTrainedTokenizerBase, row: int, **style) -> None:
-    """Spell the tokens along an edge, each in the colour of its part, if there is room."""
-    from matplotlib.font_manager import get_font_names
-
-    ids, of_part = batch["input_ids"][row].tolist(), parts(batch, row)
-    if len(ids) > _LABELLED:
-        return
-    fonts = [font for font in _FONTS if font in get_font_names()]
-    words = [spell(token_id, tokenizer) for token_id in ids]
-    edge.set_ticks(range(len(ids)), words, fontsize=7, family=fonts, **style)
-    for label, part in zip(edge.get_ticklabels(), of_part, strict=True):
-        label.set(parse_math=False, color="#cccccc" if part == PADDING else color_of(part))

@@ -2,7 +2,6 @@
 """One random generator for each row of a batch, the same for any number of workers and after a resume."""
 
 import random
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -11,22 +10,18 @@ from accelerate.state import GradientState
 from torch.utils.data import get_worker_info
 
 
-_ROWS_REMEMBERED = 1_000_000
-
-
 class RowGenerators:
     """
     Generators that depend on `(seed, epoch, the row's tokens, k)` only, never on the batch, the worker or the rank.
 
-    `k` counts earlier occurrences of the same row, so that equal rows do not get equal blanks. What they are counted in, and
-    what the epoch is, depends on where the collator runs:
+    `k` counts earlier occurrences of the same row in its batch, so that equal rows of a batch do not get equal blanks. What
+    the epoch is depends on where the collator runs, with workers or without:
 
-    | where | epoch | occurrences are counted in |
-    |---|---|---|
-    | after `set_epoch(epoch)` | that | the batch |
-    | a loop of the Trainer or of Accelerate, with and without workers | the dataloader's | the batch |
-    | a plain `DataLoader`, with and without workers | 0 | the batch |
-    | a call of your own | 0 | this process, so a row is blanked anew each time |
+    | where | epoch |
+    |---|---|
+    | after `set_epoch(epoch)` | that |
+    | a loop of the Trainer or of Accelerate | the dataloader's |
+    | a plain `DataLoader`, a call of your own | 0 |
 
     Ranks draw different blanks because their rows differ. Within an epoch a row that a dataset holds more than once, in
     different batches, gets the same blanks each time.
@@ -38,11 +33,10 @@ class RowGenerators:
     def __init__(self, seed: int):
         self.seed = seed
         self.epoch: int | None = None
-        self._seen: defaultdict[bytes, int] = defaultdict(int)
 
     def __getstate__(self) -> dict:
         # a worker that is spawned, not forked, knows no dataloader: it takes the epoch along
-        return {"seed": self.seed, "epoch": self._current_epoch(), "_seen": defaultdict(int)}
+        return {"seed": self.seed, "epoch": self._current_epoch()}
 
     def of_row(self, row: bytes) -> random.Random:
         """The generator of a row that is blanked once and for all, as evaluation data is."""
@@ -50,15 +44,12 @@ class RowGenerators:
 
     def of_batch(self, rows: Iterable[bytes]) -> list[random.Random]:
         """The generator of each row of a batch; a row is given as the bytes of its tokens."""
-        digests = [_digest(row) for row in rows]
+        digests, seen, generators = [_digest(row) for row in rows], defaultdict(int), []
         if not digests:
             return []
-        epoch = self._current_epoch()
-        alone = epoch is None and get_worker_info() is None and not _called_by_a_dataloader()
-        seen = self._seen_in_process() if alone else defaultdict(int)
-        generators = []
+        epoch = self._current_epoch() or 0
         for digest in digests:
-            generators.append(self._generator(epoch or 0, digest, seen[digest]))
+            generators.append(self._generator(epoch, digest, seen[digest]))
             seen[digest] += 1
         return generators
 
@@ -75,22 +66,6 @@ class RowGenerators:
                 "Leave dataloader_persistent_workers (persistent_workers) at False."
             )
         return dataloader.iteration
-
-    def _seen_in_process(self) -> defaultdict[bytes, int]:
-        if len(self._seen) > _ROWS_REMEMBERED:
-            most = max(self._seen.values())
-            self._seen = defaultdict(lambda: most)
-        return self._seen
-
-
-def _called_by_a_dataloader() -> bool:
-    """Whether a `DataLoader` without workers collates; nothing but the call stack tells it."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "torch.utils.data._utils.fetch":
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _digest(content: bytes) -> bytes:

@@ -33,16 +33,21 @@ Example = dict[str, np.ndarray]  # a blanked document, as lay_out_spans returns 
 
 
 def read_row(row: Mapping[str, Any], name: str, vocab_size: int) -> Document | Example:
-    """Read a row of a dataset; one with `block_position_ids` has been blanked before."""
+    """
+    Read a row of a dataset; one with `block_position_ids` has been blanked before.
+
+    Of a row to be blanked the tokens that its `attention_mask` calls padding are left out.
+    """
     if not isinstance(row, Mapping):
         raise ValueError(f'{name} is a {type(row).__name__}. Give rows like {{"input_ids": [...]}}.')
     if "block_position_ids" in row:
-        return _read_blanked(row, name, vocab_size)
-    return read_document(row, name, vocab_size)
-
-
-def read_document(row: Mapping[str, Any], name: str, vocab_size: int) -> Document:
-    """Read a row that is to be blanked; tokens that its `attention_mask` calls padding are left out."""
+        if missing := [column for column in BLANKED if column not in row]:
+            raise ValueError(
+                f"{name} has block_position_ids, so it is blanked, but no {', no '.join(missing)}. Keep all columns that "
+                "DataCollatorForBlankInfilling.blank returns."
+            )
+        length = len(_read_ids(row, name, vocab_size))
+        return {column: _read_integers(row, column, name, length) for column in BLANKED}
     ids = _read_ids(row, name, vocab_size)
     labels = _read_integers(row, "labels", name, len(ids)) if "labels" in row else None
     if labels is not None and not ((labels == ids) | (labels == IGNORE)).all():
@@ -54,22 +59,6 @@ def read_document(row: Mapping[str, Any], name: str, vocab_size: int) -> Documen
         is_token = _read_integers(row, "attention_mask", name, len(ids)) != 0
         ids, labels = ids[is_token], None if labels is None else labels[is_token]
     return Document(name, ids, labels)
-
-
-def as_array(values: list[int]) -> np.ndarray:
-    """The list as a read-only int64 array, in half the time of `np.array`; `struct.error` where it holds anything else."""
-    return np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64)
-
-
-def _read_blanked(row: Mapping[str, Any], name: str, vocab_size: int) -> Example:
-    missing = [column for column in BLANKED if column not in row]
-    if missing:
-        raise ValueError(
-            f"{name} has block_position_ids, so it is blanked, but no {', no '.join(missing)}. Keep all columns that "
-            "DataCollatorForBlankInfilling.blank returns."
-        )
-    length = len(_read_ids(row, name, vocab_size))
-    return {column: _read_integers(row, column, name, length) for column in BLANKED}
 
 
 def _read_ids(row: Mapping[str, Any], name: str, vocab_size: int) -> np.ndarray:
@@ -92,7 +81,9 @@ def _read_ids(row: Mapping[str, Any], name: str, vocab_size: int) -> np.ndarray:
 def _read_integers(row: Mapping[str, Any], column: str, name: str, length: int | None) -> np.ndarray:
     values = row[column]
     try:
-        array = as_array(values) if isinstance(values, list) else np.asarray(values)
+        if isinstance(values, list):  # packed in half the time of np.array; struct.error where it holds anything else
+            values = np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64)
+        array = np.asarray(values)
     except struct.error:
         array = np.array(None)
     if array.ndim != 1 or array.dtype.kind not in "iu":

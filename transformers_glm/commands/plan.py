@@ -37,32 +37,19 @@ def plan(path: Path, args: Namespace) -> Iterator[tuple[str, ...]]:
     data_args = DataArguments(
         **{name: settings[name] for name in DataArguments.__dataclass_fields__ if name in settings}
     )
-    rows = settings["per_device_train_batch_size"]
-    step, parameters = args.devices * rows, count_parameters(config)
-    text = step * settings["max_steps"] * (data_args.max_length or config.max_sequence_length)
-    micro = blanked(data_args, config, rows)
+    rows, parameters = settings["per_device_train_batch_size"], count_parameters(config)
+    batch, step = (blanked(data_args, config, number) for number in (rows, args.devices * rows))
+    text = step.rows * settings["max_steps"] * (data_args.max_length or config.max_sequence_length)
+    run = (path.stem.removeprefix("pretrain_"), f"{parameters / 1e6:,.0f} M", f"{text / 1e9:,.0f} B", str(rows))
     for cards in args.cards:
-        days = [
-            training_flops(config, blanked(data_args, config, step), checkpointing)
-            * settings["max_steps"]
-            / (cards * args.tflops * 1e12 * args.share * 86400)
-            for checkpointing in (False, True)
-        ]
         memory = [
-            (
-                state_bytes(config, parameters, cards, sharding)
-                + activation_bytes(config, micro, checkpointing=checkpointing)
-            )
-            / GB
-            for sharding, checkpointing in (("ddp", False), ("fsdp", False), ("fsdp", True))
+            state_bytes(config, parameters, cards, sharded=sharded)
+            + activation_bytes(config, batch, checkpointing=checkpointing)
+            for sharded, checkpointing in ((False, False), (True, False), (True, True))
         ]
-        of_the_run = (
-            path.stem.removeprefix("pretrain_"),
-            f"{parameters / 1e6:,.0f} M",
-            f"{text / 1e9:,.0f} B",
-            str(rows),
-        )
-        yield *of_the_run, str(cards), *(f"{gigabytes:,.0f}" for gigabytes in memory), *(f"{d:,.1f}" for d in days)
+        a_day = cards * args.tflops * 1e12 * args.share * 86400 / settings["max_steps"]
+        days = [training_flops(config, step, checkpointing) / a_day for checkpointing in (False, True)]
+        yield *run, str(cards), *(f"{one / GB:,.0f}" for one in memory), *(f"{one:,.1f}" for one in days)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from ..blanking.collator import DataCollatorForBlankInfilling
     from ..blanking.console import show
-    from ..blanking.pictures import save_picture
+    from ..blanking.pictures import draw
 
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     collator = DataCollatorForBlankInfilling(
@@ -74,5 +74,5 @@ def main(arguments: Sequence[str]) -> None:
     batch = collator([{"input_ids": tokens} for tokens in ids])
     show(batch, tokenizer, Console())
     if args.image is not None:
-        save_picture(args.image, batch, tokenizer)
+        draw(batch, tokenizer).savefig(args.image, dpi=130)
         print(f"The picture of the first row is in {args.image}.")

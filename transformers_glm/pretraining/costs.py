@@ -2,7 +2,6 @@
 """What a pretraining run costs, calculated: floating point operations, and bytes on each card."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -13,7 +12,6 @@ from .arguments import DataArguments
 
 
 SENTENCE = 25  # tokens, an assumption
-Sharding = Literal["ddp", "zero2", "fsdp"]
 
 
 @dataclass(frozen=True)
@@ -78,27 +76,24 @@ def training_flops(config: GLMConfig, batch: Batch, checkpointing: bool = False)
 
 
 def state_bytes(
-    config: GLMConfig, parameters: int, cards: int = 1, sharding: Sharding = "ddp", bf16: bool = True
+    config: GLMConfig, parameters: int, cards: int = 1, *, sharded: bool = False, bf16: bool = True
 ) -> float:
     """
     Bytes of weights (4 a parameter), gradients (4) and AdamW's two averages (8) on a card.
 
-    | sharding | bytes |
+    | | bytes |
     |---|---|
     | one card | `16 N` |
-    | ddp | `20 N`: the gradients once more, in the buckets that are exchanged |
-    | zero2 | `4 N + 12 N / cards`: the weights whole, of gradients and averages a part |
-    | fsdp | `16 N / cards`, and in 2 or 4 bytes a parameter what is gathered: two layers, and all outside the layers |
+    | DDP | `20 N`: the gradients once more, in the buckets that are exchanged |
+    | sharded, by FSDP2 | `16 N / cards`, and in 2 or 4 bytes a parameter what is gathered: two layers, and all outside the layers |
 
-    Except under fsdp, autocast to bfloat16 adds a copy of the layers' matrices, `24 h²` a layer.
+    Except where it is sharded, autocast to bfloat16 adds a copy of the layers' matrices, `24 h²` a layer.
     """
     matrices = 12 * config.hidden_size**2
-    if sharding == "fsdp" and cards > 1:
+    if sharded and cards > 1:
         return 16 * parameters / cards + (2 if bf16 else 4) * (parameters - (config.num_layers - 2) * matrices)
     copies = 2 * matrices * config.num_layers if bf16 else 0
-    if cards == 1:
-        return 16 * parameters + copies
-    return copies + (20 * parameters if sharding == "ddp" else 4 * parameters + 12 * parameters / cards)
+    return copies + (16 if cards == 1 else 20) * parameters
 
 
 def activation_bytes(

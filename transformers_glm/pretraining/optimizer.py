@@ -101,24 +101,14 @@ class MuonWithAdamW(Optimizer):
     def __init__(self, matrices: list[dict[str, Any]], others: list[dict[str, Any]]):
         self.muon, self.adamw = Muon(matrices), AdamW(others)
         super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})
-        self._share()
-
-    def _share(self):
-        """Groups and states are those of this optimizer; the two others only see their part."""
-        split = len(self.muon.param_groups)
-        self.muon.param_groups, self.adamw.param_groups = self.param_groups[:split], self.param_groups[split:]
-        self.muon.state = self.adamw.state = self.state
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` gave."""
-        super().load_state_dict(state_dict)
-        self._share()
 
     @torch.no_grad()
     def step(self, closure=None) -> None:
         """Take one step with both."""
-        self.muon.step()
-        self.adamw.step()
+        split = len(self.muon.param_groups)
+        for optimizer, groups in ((self.muon, self.param_groups[:split]), (self.adamw, self.param_groups[split:])):
+            optimizer.param_groups, optimizer.state = groups, self.state  # which load_state_dict makes anew
+            optimizer.step()
 
 
 def use_muon(trainer: Trainer, learning_rate: float) -> None:

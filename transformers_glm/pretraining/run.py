@@ -5,14 +5,10 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, IterableDataset, concatenate_datasets
-from transformers import (
-    PreTrainedTokenizerFast,
-    Trainer,
-    TrainerCallback,
-    set_seed,
-)
+from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, set_seed
 
 from configuration_glm import GLMConfig
 
@@ -116,16 +112,8 @@ def make_collator(
     tokenizer: PreTrainedTokenizerFast, data_args: DataArguments, seed: int, max_length: int
 ) -> DataCollatorForBlankInfilling:
     """The collator with the blanks that are asked for."""
-    return DataCollatorForBlankInfilling(
-        tokenizer,
-        mixture=data_args.mixture,
-        mask_ratio=data_args.mask_ratio,
-        mean_span_length=data_args.mean_span_length,
-        document_span=tuple(data_args.document_span),
-        packing=data_args.packing,
-        max_length=2 * max_length if data_args.packing else None,
-        seed=seed,
-    )
+    packing = {"packing": data_args.packing, "max_length": 2 * max_length if data_args.packing else None}
+    return DataCollatorForBlankInfilling(tokenizer, **_blanks(data_args), **packing, seed=seed)
 
 
 def to_rows(
@@ -166,14 +154,18 @@ def in_whole_batches(
     return train, evaluation
 
 
+def _blanks(data_args: DataArguments) -> dict[str, Any]:
+    return {
+        "mixture": data_args.mixture or {"token": 1.0},
+        "mask_ratio": data_args.mask_ratio,
+        "mean_span_length": data_args.mean_span_length,
+        "document_span": tuple(data_args.document_span),
+    }
+
+
 def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
     """What can be known to fail before anything is loaded."""
-    ObjectiveSettings(
-        mixture=data_args.mixture or {"token": 1.0},
-        mask_ratio=data_args.mask_ratio,
-        mean_span_length=data_args.mean_span_length,
-        document_span=tuple(data_args.document_span),
-    )
+    ObjectiveSettings(**_blanks(data_args))
     if data_args.packing:
         check_packing_is_possible(data_args.max_length or GLMConfig.max_sequence_length)
     asked = training_args.resume_from_checkpoint

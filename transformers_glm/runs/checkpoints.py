@@ -27,11 +27,6 @@ NO_MATTER = (
 )
 
 
-def _not_of_the_tied_head(record: logging.LogRecord) -> bool:
-    """Silences the warning about the tied head, which is never saved; what else a checkpoint lacks is still told."""
-    return "missing keys in the checkpoint model loaded: ['lm_head.weight']" not in record.getMessage()
-
-
 def train_from_checkpoint(trainer: Trainer, max_seconds: float | None = None) -> dict[str, float]:
     """
     Train from where the last checkpoint ends; if an earlier run has done all the steps, only load its weights.
@@ -57,12 +52,9 @@ def train_from_checkpoint(trainer: Trainer, max_seconds: float | None = None) ->
         if trainer.is_fsdp_enabled:  # it evaluates only what has been sharded together with its optimizer
             trainer.model, trainer.optimizer = trainer.accelerator.prepare(trainer.model, trainer.create_optimizer())
         return {"train_runtime": 0.0}
-    transformers_logger = logging.getLogger("transformers.trainer")
-    transformers_logger.addFilter(_not_of_the_tied_head)
-    try:
-        return trainer.train(resume_from_checkpoint=checkpoint).metrics
-    finally:
-        transformers_logger.removeFilter(_not_of_the_tied_head)
+    # the tied head is never saved: without this the Trainer would warn that a checkpoint lacks it
+    trainer.model._keys_to_ignore_on_save = {"lm_head.weight"} & trainer.model.all_tied_weights_keys.keys()
+    return trainer.train(resume_from_checkpoint=checkpoint).metrics
 
 
 def check_same_run(output_dir: str | Path, *arguments: Any) -> None:

@@ -3,7 +3,7 @@
 
 import logging
 import platform
-import time
+import timeit
 from pathlib import Path
 
 import torch
@@ -12,17 +12,16 @@ from transformers import TrainingArguments
 
 logger = logging.getLogger(__name__)
 
+INFORMATION = Path("/proc/cpuinfo")  # of Linux
 WIDTH = 256  # rows and columns of the matrices that are multiplied to find out
 MUCH_SLOWER = 1.5  # bf16 at this many times the seconds of fp32 is not worth having
 
 
 def processor_name() -> str:
     """What the processor calls itself, the instructions that PyTorch uses, and the number of threads."""
-    information = Path("/proc/cpuinfo")
-    names = [line for line in information.read_text().splitlines() if line.startswith("model name")] * (
-        platform.system() == "Linux"
-    )
-    name = names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()
+    lines = INFORMATION.read_text().splitlines() if INFORMATION.is_file() else ()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 
 
@@ -47,9 +46,5 @@ def warn_of_slow_bf16(args: TrainingArguments) -> None:
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    matrix, times = torch.ones(WIDTH, WIDTH, dtype=dtype), []
-    for _ in range(4):
-        start = time.perf_counter()
-        matrix @ matrix
-        times.append(time.perf_counter() - start)
-    return min(times[1:])  # the first one also makes ready
+    matrix = torch.ones(WIDTH, WIDTH, dtype=dtype)
+    return min(timeit.repeat(lambda: matrix @ matrix, number=1, repeat=4)[1:])  # the first one also makes ready

@@ -7,8 +7,10 @@ import math
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import ProgressCallback, Trainer, TrainerCallback
@@ -20,7 +22,7 @@ from .processor import processor_name
 logger = logging.getLogger(__name__)
 
 TRIAL = 0.02  # share of the time in which steps are measured
-TRIAL_SECONDS = 10  # but no longer
+TRIAL_SECONDS = 10  # of it at most
 LEAST_STEPS = 3  # measured, however long they take; the first one is slower and does not count
 SPARE = 0.05  # share of the time for checkpoints, logs and slower moments
 WINDOW = 0.1  # share of the time over which the pace is taken while training
@@ -58,16 +60,13 @@ class Plan:
 
             steps 8, shortened [(4, 6)]     step 0 1 2 3 4 5 6      place 0 1 2 3 4 6 8
         """
-        place, since, end = 0.0, 0, self.steps
-        for start, new_end in self.shortened:
-            if step <= start:
-                break
-            place += (start - since) * (self.steps - place) / (end - since)
-            since, end = start, new_end
-        return place + (step - since) * ((self.steps - place) / (end - since))
+        steps, places = [0, self.steps], [0.0, self.steps]
+        for start, end in self.shortened:
+            steps, places = [*steps[:-1], start, end], [*places[:-1], np.interp(start, steps, places), self.steps]
+        return float(np.interp(step, steps, places))
 
     def save(self, output_dir: str | Path) -> None:
-        """Write it under another name, then move it."""
+        """Write it into the folder of its run."""
         with write_whole(Path(output_dir) / "plan.json") as unfinished:
             unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
@@ -110,7 +109,7 @@ class Deadline(TrainerCallback):
         """Let the schedule follow the plan."""
 
         def by_the_plan(rate):
-            return lambda step: rate(self.plan.place(step)) if self.plan.shortened else rate(step)
+            return lambda step: rate(self.plan.place(step))
 
         if isinstance(lr_scheduler, LambdaLR):  # the others follow the loss
             lr_scheduler.lr_lambdas = [by_the_plan(rate) for rate in lr_scheduler.lr_lambdas]
@@ -123,24 +122,23 @@ class Deadline(TrainerCallback):
         self.ends.append(now - self.paused)
         while self.ends[-1] - self.ends[0] > WINDOW * self.seconds and len(self.ends) > 2:
             self.ends.popleft()
+        measured = self.ends[-1] - self.ends[0]
         steps_left, seconds_left = state.max_steps - state.global_step, self.start + self.seconds - now
-        if steps_left < 1 or len(self.ends) < 2 or self.ends[-1] - self.ends[0] < WINDOW / 2 * self.seconds:
+        if steps_left < 2 or measured < WINDOW / 2 * self.seconds:
             return
-        pace = (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1) + self.pause_of_step
-        if pace * steps_left > seconds_left:
-            end = state.global_step + max(1, int((1 - SPARE) * seconds_left / pace))
-            if end < state.max_steps:
-                logger.warning(
-                    "A step now takes %.2f s, with its share of evaluations and checkpoints: the schedule ends with step %d in place of %d.",
-                    pace,
-                    end,
-                    state.max_steps,
-                )
-                # a resumed run may be slower before the step from which it was shortened when it was there first
-                done = [(since, to) for since, to in self.plan.shortened if since < state.global_step]
-                self.plan.shortened = [*done, (state.global_step, end)]
-                self.plan.save(args.output_dir)
-                self._end_at(state, end)
+        pace = measured / (len(self.ends) - 1) + self.pause_of_step
+        if pace * steps_left <= seconds_left:
+            return
+        end = state.global_step + max(1, int((1 - SPARE) * seconds_left / pace))
+        logger.warning(
+            "A step now takes %.2f s, with its share of evaluations and checkpoints: the schedule ends with step %d in place of %d.",
+            *(pace, end, state.max_steps),
+        )
+        # a resumed run may be slower before the step from which it was shortened when it was there first
+        done = [(since, to) for since, to in self.plan.shortened if since < state.global_step]
+        self.plan.shortened = [*done, (state.global_step, end)]
+        self.plan.save(args.output_dir)
+        self._end_at(state, end)
 
     def on_evaluate(self, args, state, control, **kwargs) -> None:
         """What stands between two steps makes neither of them slower, and is shared by all before it."""
@@ -213,7 +211,7 @@ def seconds_per_step(trainer: Trainer, at_most: float) -> float:
     ends, first = [], time.monotonic()
     with torch.random.fork_rng():
         loader = trainer.get_train_dataloader()
-        batches = _repeat(loader)
+        batches = chain.from_iterable(repeat(loader))
         while len(ends) < LEAST_STEPS or time.monotonic() - first < at_most:
             for _ in range(args.gradient_accumulation_steps):
                 with trainer.accelerator.autocast():
@@ -224,18 +222,12 @@ def seconds_per_step(trainer: Trainer, at_most: float) -> float:
             optimizer.step()
             model.zero_grad()
             ends.append(time.monotonic())
-        batches.close()
+        del batches  # which is in the middle of the loader
         loader.end()  # for Accelerate, which knows the loader that is read
     optimizer.state.clear()
-    with torch.no_grad():
-        for parameter, weight in zip(trained, weights, strict=True):
-            parameter.copy_(weight)
+    for parameter, weight in zip(trained, weights, strict=True):
+        parameter.data.copy_(weight)
     return (ends[-1] - ends[0]) / (len(ends) - 1)
-
-
-def _repeat(loader):
-    while True:
-        yield from loader
 
 
 def _most_steps(trainer: Trainer) -> int:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stock trainers, evaluating in the order of the rows."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer, Trainer
@@ -17,19 +16,16 @@ class _InRowOrder:
 
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
         """As the Trainer's, in order."""
-        with self._in_order():
-            return super().get_eval_dataloader(eval_dataset)
+        return self._in_order(super().get_eval_dataloader, eval_dataset)
 
     def get_test_dataloader(self, test_dataset) -> DataLoader:
         """As the Trainer's, in order."""
-        with self._in_order():
-            return super().get_test_dataloader(test_dataset)
+        return self._in_order(super().get_test_dataloader, test_dataset)
 
-    @contextmanager
-    def _in_order(self) -> Iterator[None]:
+    def _in_order(self, make: Callable[..., DataLoader], rows) -> DataLoader:
         asked, self.args.train_sampling_strategy = self.args.train_sampling_strategy, "sequential"
         try:
-            yield
+            return make(rows)
         finally:
             self.args.train_sampling_strategy = asked
 
