@@ -11,6 +11,7 @@ from naive_glm import naive_logits, naive_row
 from transformers_glm.language_modeling.rows import Window, last_word, lay_out_scored, windows
 from transformers_glm.language_modeling.scoring import generate_texts, perplexities, score_last_words, score_texts
 from transformers_glm.language_modeling.wikitext import detokenize
+from transformers_glm.metrics.base import Scored
 
 
 TEXT = "Grace Hopper found a moth in the relay; she taped it into the log book, and smiled. Is a blank a hole?"
@@ -148,10 +149,8 @@ def test_last_words_are_guessed_as_the_naive_twin_guesses_them(context, tokenize
 
 
 def test_a_word_is_right_only_if_all_its_tokens_are(tokenizer, text_model, monkeypatch):
-    from transformers_glm.language_modeling import scoring as language_modeling
-
-    scored = [language_modeling.Scored([0.0, 0.0], hits) for hits in ([True, True], [True, False])]
-    monkeypatch.setattr(language_modeling, "score_rows", lambda *args: iter(scored))
+    scored = [Scored([0.0, 0.0], hits) for hits in ([True, True], [True, False])]
+    monkeypatch.setattr("transformers_glm.language_modeling.scoring.score_rows", lambda *args: iter(scored))
     guesses = score_last_words(text_model, tokenizer, ["a b", "a b"], context="bidirectional", mask=5)
     assert [guess["correct"] for guess in guesses] == [True, False]
 

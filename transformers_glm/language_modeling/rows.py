@@ -26,7 +26,7 @@ class Window(NamedTuple):
     scored: int
 
 
-def windows(length: int, width: int, stride: int) -> Iterator[Window]:
+def windows(length: int, width: float, stride: int) -> Iterator[Window]:
     """
     Windows in which each token of a text except the first is scored exactly once.
 

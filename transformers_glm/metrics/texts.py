@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Literal
 
 from datasets import Sequence as ListOf
@@ -17,11 +18,8 @@ UNSPACED = re.compile(
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
-ALPHA, BETA, GAMMA = (
-    0.9,
-    3.0,
-    0.5,
-)  # METEOR of 2005: weight of precision against recall, power and weight of the penalty
+# what rouge_score counts; in Chinese text a Latin word is one unit
+UNITS = {"words": re.compile(r"\w+"), "characters": re.compile(r"[a-z0-9]+|\w")}
 
 
 class TextMetric(Metric):
@@ -48,9 +46,10 @@ class Rouge(TextMetric):
 
     def _compute(self, predictions, references, units="english"):
         kinds = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-        scorer = self.computing.RougeScorer(
-            kinds, use_stemmer=True, tokenizer=None if units == "english" else Splitter(units)
-        )
+        tokenizer = None  # its own, for English
+        if units != "english":
+            tokenizer = SimpleNamespace(tokenize=lambda text: UNITS[units].findall(text.lower()))
+        scorer = self.computing.RougeScorer(kinds, use_stemmer=True, tokenizer=tokenizer)
         totals = dict.fromkeys(kinds, 0.0)
         for prediction, accepted in zip(predictions, references, strict=True):
             prediction = SENTENCE_END.sub("\n", prediction)
@@ -58,17 +57,6 @@ class Rouge(TextMetric):
             for kind in kinds:
                 totals[kind] += max(score[kind].fmeasure for score in scores)
         return {kind: 100 * total / len(predictions) for kind, total in totals.items()}
-
-
-class Splitter:
-    """A tokenizer for rouge_score; in Chinese text a Latin word is one unit."""
-
-    def __init__(self, units: Units):
-        self.pattern = re.compile({"words": r"\w+", "characters": r"[a-z0-9]+|\w"}[units])
-
-    def tokenize(self, text: str) -> list[str]:
-        """The units of a text."""
-        return self.pattern.findall(text.lower())
 
 
 class Bleu(TextMetric):
@@ -124,27 +112,15 @@ class Meteor(TextMetric):
 
     def _compute(self, predictions, references, units="english"):
         split = re.compile(r"[a-z0-9]+|\S" if units == "characters" else r"\w+|[^\w\s]").findall
+        without_synonyms = SimpleNamespace(synsets=lambda word: [])
         total = 0.0
         for prediction, accepted in zip(predictions, references, strict=True):
-            words = split(prediction.lower())
-            total += max(meteor(words, split(reference.lower())) for reference in accepted)
+            words, *rights = (split(text.lower()) for text in (prediction, *accepted))
+            # the weights of 2005
+            total += self.computing.meteor_score(
+                rights, words, wordnet=without_synonyms, alpha=0.9, beta=3.0, gamma=0.5
+            )
         return {"meteor_exact_stem": 100 * total / len(predictions)}
-
-
-def meteor(hypothesis: list[str], reference: list[str]) -> float:
-    """Weighted harmonic mean of precision and recall, less a penalty for every break in the order of the matches."""
-    from nltk.translate.meteor_score import exact_match, stem_match
-
-    matches, words_left, reference_left = exact_match(hypothesis, reference)
-    stems, _, _ = stem_match([word for _, word in words_left], [word for _, word in reference_left])
-    matches = sorted([*matches, *((words_left[i][0], reference_left[j][0]) for i, j in stems)])
-    if not matches:
-        return 0.0
-    follows = ((b[0] - a[0], b[1] - a[1]) == (1, 1) for a, b in zip(matches, matches[1:], strict=False))
-    chunks = len(matches) - sum(follows)
-    precision, recall = len(matches) / len(hypothesis), len(matches) / len(reference)
-    mean = precision * recall / (ALPHA * precision + (1 - ALPHA) * recall)
-    return mean * (1 - GAMMA * (chunks / len(matches)) ** BETA)
 
 
 TEXT_METRICS = {"rouge": Rouge, "bleu": Bleu, "chrf": Chrf, "meteor": Meteor}
