@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_glm import naive_logits, naive_row
 
-from transformers_glm.language_modeling.rows import Window, last_word, lay_out_scored, windows
+from transformers_glm.language_modeling.rows import last_word, lay_out_scored, windows
 from transformers_glm.language_modeling.scoring import generate_texts, perplexities, score_last_words, score_texts
 from transformers_glm.language_modeling.wikitext import detokenize
 from transformers_glm.metrics.base import Scored
@@ -19,23 +19,29 @@ CONTEXTS = ("bidirectional", "unidirectional")
 
 
 @given(st.integers(0, 300), st.integers(2, 40), st.data())
-def test_every_token_but_the_first_is_scored_exactly_once(length, width, data):
+def test_every_token_except_the_first_is_scored_exactly_once(length, width, data):
     stride = data.draw(st.integers(1, width - 1))
     scored = Counter()
-    for window in windows(length, width, stride):
-        assert 0 <= window.start < window.scored < window.stop <= window.start + width
-        scored.update(range(window.scored, window.stop))
+    for before, of_window in windows(range(length), width, stride):
+        assert before and of_window and len(before) + len(of_window) <= width
+        assert before[-1] + 1 == of_window[0]
+        scored.update(of_window)
     assert scored == Counter(range(1, length))
 
 
 def test_the_windows_overlap_as_in_the_picture():
-    assert list(windows(10, 6, 2)) == [Window(0, 6, 1), Window(2, 8, 6), Window(4, 10, 8)]
-    assert list(windows(9, 6, 2)) == [Window(0, 6, 1), Window(2, 8, 6), Window(4, 9, 8)]
+    assert list(windows([*range(10)], 6, 2)) == [
+        ([0], [1, 2, 3, 4, 5]),
+        ([2, 3, 4, 5], [6, 7]),
+        ([4, 5, 6, 7], [8, 9]),
+    ]
+    assert list(windows([*range(9)], 6, 2))[-1] == ([4, 5, 6, 7], [8])
+    assert list(windows([*range(9)], math.inf, 1)) == [([0], [*range(1, 9)])]
 
 
 def test_a_stride_that_leaves_no_context_is_refused():
     with pytest.raises(ValueError, match="stride 6 is not between 0 and the window's width 6"):
-        list(windows(10, 6, 6))
+        list(windows(range(10), 6, 6))
 
 
 def test_the_layout_of_a_window_is_that_of_the_paper(tokenizer):
@@ -101,11 +107,10 @@ def test_perplexity_is_that_of_the_naive_twin(context, tokenizer, text_model):
     cls, mask = tokenizer.cls_token_id, tokenizer.gmask_token_id
     tokens = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
     expected = []
-    for window in windows(len(tokens), 24, 8):
-        stretch, scored = tokens[window.start : window.stop], window.stop - window.scored
-        shown = len(stretch) - scored if context == "bidirectional" else 1
-        part_a = [cls, *stretch[:shown], mask]
-        expected += naive_score(text_model, tokenizer, part_a, stretch[shown:], scored, context)
+    for before, scored in windows(tokens, 24, 8):
+        shown = len(before) if context == "bidirectional" else 1
+        part_a = [cls, *before[:shown], mask]
+        expected += naive_score(text_model, tokenizer, part_a, [*before[shown:], *scored], len(scored), context)
     assert len(expected) == len(tokens) - 1
     settings = {"context": context, "width": 24, "stride": 8, "mask": mask}
     for batch_size in (1, 3):
@@ -167,25 +172,28 @@ def test_what_cannot_be_measured_is_refused(tokenizer, text_model):
         score_last_words(text_model, tokenizer, [f"空 {'填空' * 30}"], **settings)
 
 
+@pytest.fixture
+def settings(tokenizer):
+    return {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
         ("A line\nand  a line\tof words\n", 7),
-        (
-            " no it was n't \n but <unk> \n",
-            7,
-        ),  # PTB: the line break between spaces is a word, that at the end is stripped
+        # PTB: the line break between spaces is a word, that at the end is stripped
+        (" no it was n't \n but <unk> \n", 7),
         (" = Kings = \n \n The reign . \n", 8),
     ],
 )
-def test_words_are_apart_by_white_space_and_line_breaks_of_token_files_are_words(text, words, tokenizer, text_model):
-    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+def test_words_are_apart_by_white_space_and_line_breaks_of_token_files_are_words(
+    text, words, tokenizer, text_model, settings
+):
     [score] = score_texts(text_model, tokenizer, [text], **settings)
     assert score.words == words
 
 
-def test_the_cost_is_shared_out_among_the_characters_but_those_of_the_first_token(tokenizer, text_model):
-    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+def test_the_cost_is_shared_out_among_the_characters_except_those_of_the_first_token(tokenizer, text_model, settings):
     scores = score_texts(text_model, tokenizer, [TEXT], **settings)
     first = tokenizer.decode(tokenizer(TEXT, add_special_tokens=False)["input_ids"][:1])
     assert TEXT.startswith(first) and scores[0].characters == len(TEXT) - len(first)
@@ -193,8 +201,7 @@ def test_the_cost_is_shared_out_among_the_characters_but_those_of_the_first_toke
     assert perplexities(scores)["bits_per_character"] == pytest.approx(bits)
 
 
-def test_texts_without_spaces_have_no_perplexity_per_word(tokenizer, text_model):
-    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+def test_texts_without_spaces_have_no_perplexity_per_word(tokenizer, text_model, settings):
     for texts in (["填空填空"], [f"{'填空' * 60} {'填空' * 60}"]):  # none, and one of 120 characters
         values = perplexities(score_texts(text_model, tokenizer, texts, **settings))
         assert set(values) == {"perplexity", "bits_per_character", "tokens", "characters"}
@@ -216,8 +223,5 @@ def test_texts_are_written_from_nothing_greedily_as_generate_writes_them(tokeniz
 
 
 def test_wikitext_is_joined_as_people_write():
-    tokens = (
-        ' = = Kings = = \n The 1 @,@ 000 @-@ year reign ( of " old kings " ) , it \'s said , ended at 2 @.@ 5 % . \n'
-    )
-    joined = '== Kings ==\nThe 1,000-year reign (of "old kings"), it\'s said, ended at 2.5%.\n'
-    assert detokenize(tokens).strip() == joined.strip()
+    tokens = ' = = Kings = = \n The 1 @,@ 000 @-@ year reign ( of " old kings " ) , it \'s said , ended at 2 @.@ 5 % .'
+    assert detokenize(tokens) == ' == Kings ==\nThe 1,000-year reign (of "old kings"), it\'s said, ended at 2.5%.'

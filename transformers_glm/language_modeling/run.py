@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase, set_seed
 
 from ..agreement import check_agreement
 from ..data.sources import DocumentSource, load_documents
@@ -101,7 +101,7 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
         "evaluation_data": " ".join([*args.perplexity_data, *filter(None, [args.lambada_data])]) or None,
         "parameters": model.num_parameters(),
     }
-    models: dict[str, PreTrainedModel | scoring.Trigram] = dict.fromkeys(args.context, model)
+    models: dict[str, Any] = dict.fromkeys(args.context, model)
     if args.trigram_data:
         texts = map(_normalization(args), _texts(args.trigram_data, args))
         models[TRIGRAM] = scoring.fit_trigram(list(texts), tokenizer)

@@ -4,6 +4,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from .rows import last_word, lay_out_scored, text_ids, windows
 def score_pairs(
     model: PreTrainedModel | Trigram,
     tokenizer: PreTrainedTokenizerBase,
-    pairs: Sequence[tuple[list[int], list[int]]],
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
     *,
     ends: bool = False,
     batch_size: int = 8,
@@ -30,7 +31,7 @@ def score_pairs(
     Args:
         model ([`GLMForConditionalGeneration`] or [`Trigram`]): the model; a trigram needs none of the settings below.
         tokenizer ([`GLMTokenizer`]): the tokenizer of both.
-        pairs (`Sequence[tuple[list[int], list[int]]]`): the tokens.
+        pairs (`Sequence[tuple[Sequence[int], Sequence[int]]]`): the tokens.
         ends (`bool`, *optional*, defaults to `False`): whether the text ends with them; of a long one the left end is then cut off.
         batch_size (`int`, *optional*, defaults to 8): pairs that are scored together.
         layout: `context` and `mask` of [`lay_out_scored`].
@@ -87,18 +88,14 @@ def score_texts(
             "Give a smaller width."
         )
     encoded = [text_ids(normalize(text), tokenizer) for text in texts]
-    places = [
-        (number, window) for number, tokens in enumerate(encoded) for window in windows(len(tokens), width, stride)
-    ]
-    pairs = [(encoded[n][start:scored], encoded[n][scored:stop]) for n, (start, stop, scored) in places]
-    sums, counts = [0.0] * len(texts), [0] * len(texts)
-    for (number, _), scored in zip(places, score_pairs(model, tokenizer, pairs, **settings), strict=True):
-        sums[number] += math.fsum(scored.log_probabilities)
-        counts[number] += scored.tokens
-    return [
-        TextScores(total, count, len(WORD.findall(text.strip())), len(text) - len(tokenizer.decode(tokens[:1])))
-        for total, count, text, tokens in zip(sums, counts, texts, encoded, strict=True)
-    ]
+    pairs = [list(windows(tokens, width, stride)) for tokens in encoded]
+    scored, scores = score_pairs(model, tokenizer, list(chain(*pairs)), **settings), []
+    for text, tokens, of_text in zip(texts, encoded, pairs, strict=True):
+        parts = list(islice(scored, len(of_text)))
+        total = sum(math.fsum(part.log_probabilities) for part in parts)
+        words, characters = len(WORD.findall(text.strip())), len(text) - len(tokenizer.decode(tokens[:1]))
+        scores.append(TextScores(total, sum(part.tokens for part in parts), words, characters))
+    return scores
 
 
 def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:

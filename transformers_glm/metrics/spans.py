@@ -39,8 +39,6 @@ class SpanAccuracy(SpanMetric):
         {'accuracy': 0.6666666666666666, 'tokens': 3}
     """
 
-    inputs = {"predictions": Value("int64"), "references": Value("int64")}
-
     def _of_labelled(self, predictions, references):
         return {"accuracy": float((predictions == references).mean())}
 

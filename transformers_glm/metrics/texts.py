@@ -27,7 +27,7 @@ class TextMetric(Metric):
     A metric of generated texts, each held against one reference or more.
 
     `compute(predictions, references, units="english")` takes a `list` of `str`, a `list` of `list` of `str`, and what is
-    compared: "english" (words of English, stemmed where the metric stems), "words" (of any language) or "characters".
+    compared: "english" (words of English, stemmed where the metric stems), "words" (of any language with spaces) or "characters".
     """
 
     inputs = {"predictions": TEXT, "references": ListOf(TEXT)}
@@ -166,9 +166,7 @@ def score_texts(
         names (`Sequence[str]`): of `rouge`, `bleu`, `chrf`, `meteor`.
         predictions (`Sequence[str]`): generated texts.
         references (`Sequence[Sequence[str]]`): one text or more that may stand for each.
-        units (`str`, *optional*, defaults to `"english"`):
-            What is compared: words of English (stemmed where a metric stems), `"words"` of another language with spaces, or
-            `"characters"` of Chinese and the like.
+        units (`str`, *optional*, defaults to `"english"`): what is compared, see [`TextMetric`].
 
     Returns:
         `dict[str, float | str]`: numbers between 0 and 100, and sacrebleu's signature.
