@@ -89,19 +89,16 @@ class SpanMetrics:
     """
 
     def __init__(self):
-        self.accuracy = SpanAccuracy(keep_in_memory=True)
-        self.perplexity = SpanPerplexity(keep_in_memory=True)
+        self.metrics = [SpanAccuracy(keep_in_memory=True), SpanPerplexity(keep_in_memory=True)]
 
     def __call__(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
         """Add a batch; with `compute_result`, the metrics of all batches since the last result."""
         labelled = prediction.label_ids != IGNORE
-        labels = prediction.label_ids[labelled]
-        tokens, log_probabilities = (values[labelled] for values in prediction.predictions)
-        self.accuracy.add_batch(predictions=tokens.tolist(), references=labels.tolist())
-        self.perplexity.add_batch(predictions=log_probabilities.tolist(), references=labels.tolist())
-        if not compute_result:
-            return {}
-        return self.accuracy.compute() | self.perplexity.compute()
+        labels = prediction.label_ids[labelled].tolist()
+        for metric, values in zip(self.metrics, prediction.predictions, strict=True):
+            metric.add_batch(predictions=values[labelled].tolist(), references=labels)
+        results = [metric.compute() for metric in self.metrics] if compute_result else []
+        return {name: value for result in results for name, value in result.items()}
 
 
 def text_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -130,7 +127,7 @@ def score_rows(
             [`text_tokens`] a GLM, which has to know where a piece ends, and models without an end answer the same question,
             "which token of the text stands here?"
     """
-    others = torch.full([model.config.vocab_size], tokens is not None, device=model.device)
+    others = torch.ones(model.config.vocab_size, dtype=torch.bool, device=model.device)
     if tokens is not None:
         others[list(tokens)] = False
     for start in range(0, len(rows), batch_size):
@@ -140,11 +137,13 @@ def score_rows(
         first = int((labels != IGNORE).any(0).nonzero()[0])
         labels = labels[:, first:]  # of a vocabulary's size for each position, only those that are scored
         logits = model(**batch, logits_to_keep=labels.shape[1], use_cache=False).logits
-        for row_logits, row_labels in zip(logits, labels, strict=True):
-            scored = (row_labels != IGNORE) & ~others[row_labels.clamp(min=0)]
-            chosen, wanted = row_logits[scored].float().masked_fill(others, -math.inf), row_labels[scored]
-            of_wanted = chosen.log_softmax(-1).gather(-1, wanted[:, None]).squeeze(-1)
-            yield Scored(of_wanted.tolist(), (chosen.argmax(-1) == wanted).tolist())
+        if tokens is not None:
+            labels = labels.masked_fill(others[labels.clamp(min=0)], IGNORE)
+            logits = logits.masked_fill(others, -math.inf)
+        predictions, log_probabilities = reduce_logits(logits, labels)
+        hits, scored = predictions == labels, labels != IGNORE
+        for row, of_row in enumerate(scored):
+            yield Scored(log_probabilities[row, of_row].tolist(), hits[row, of_row].tolist())
 
 
 def blanked_places(example: Mapping[str, Sequence[int]]) -> list[int]:

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Literal
 
@@ -50,13 +51,11 @@ class Rouge(TextMetric):
         if units != "english":
             tokenizer = SimpleNamespace(tokenize=lambda text: UNITS[units].findall(text.lower()))
         scorer = self.computing.RougeScorer(kinds, use_stemmer=True, tokenizer=tokenizer)
-        totals = dict.fromkeys(kinds, 0.0)
+        scores = []
         for prediction, accepted in zip(predictions, references, strict=True):
-            prediction = SENTENCE_END.sub("\n", prediction)
-            scores = [scorer.score(SENTENCE_END.sub("\n", reference), prediction) for reference in accepted]
-            for kind in kinds:
-                totals[kind] += max(score[kind].fmeasure for score in scores)
-        return {kind: 100 * total / len(predictions) for kind, total in totals.items()}
+            prediction, *accepted = (SENTENCE_END.sub("\n", text) for text in (prediction, *accepted))
+            scores.append(scorer.score_multi(accepted, prediction))
+        return {kind: 100 * sum(score[kind].fmeasure for score in scores) / len(scores) for kind in kinds}
 
 
 class Bleu(TextMetric):
@@ -72,7 +71,7 @@ class Bleu(TextMetric):
 
     def _compute(self, predictions, references, units="english"):
         bleu = self.computing.BLEU(tokenize="zh" if units == "characters" else "13a")
-        score = bleu.corpus_score(predictions, _streams(references)).score
+        score = bleu.corpus_score(predictions, [*zip_longest(*references)]).score
         return {"bleu": score, "bleu_signature": str(bleu.get_signature())}
 
 
@@ -87,13 +86,7 @@ class Chrf(TextMetric):
     library = "sacrebleu.metrics"
 
     def _compute(self, predictions, references, units="english"):
-        return {"chrf": self.computing.CHRF().corpus_score(predictions, _streams(references)).score}
-
-
-def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
-    """One list for each reference of a text, as sacrebleu takes them, None where a text has fewer."""
-    most = max(map(len, references))
-    return [[row[place] if place < len(row) else None for row in references] for place in range(most)]
+        return {"chrf": self.computing.CHRF().corpus_score(predictions, [*zip_longest(*references)]).score}
 
 
 class Meteor(TextMetric):

@@ -55,8 +55,9 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="the longest that training may take")
     parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[], help="flags of scripts/pretrain.py")
     options = parser.parse_args(arguments)
-    documents = python_texts()
-    if options.text is not None:
+    if options.text is None:
+        documents = python_texts()
+    else:
         source = DocumentSource(options.text, document="paragraph")
         documents = list(without_repetition(load_documents(source)["text"]))
     config, settings = find_config("pretrain_demo"), ["--max_seconds", str(options.seconds), *options.settings]
