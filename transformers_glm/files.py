@@ -9,6 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def shipped_folder(name: str) -> Path:
+    """`configs` or `recipes`: in the package where it was installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
+
+
 @contextmanager
 def write_whole(file: str | Path) -> Iterator[Path]:
     """

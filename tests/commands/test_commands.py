@@ -11,9 +11,10 @@ from test_scripts import script
 
 from transformers_glm.__main__ import COMMANDS
 from transformers_glm.commands.command_line import print_metrics
+from transformers_glm.files import shipped_folder
 from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
 from transformers_glm.runs.arguments import parse_arguments, read_yaml
-from transformers_glm.runs.configs import configs_folder, find_config
+from transformers_glm.runs.configs import find_config
 from transformers_glm.runs.model_arguments import ModelArguments
 
 
@@ -94,7 +95,7 @@ def test_run_is_the_same_as_a_script_in_the_place_of_a_command(tmp_path):
 def test_every_configuration_is_found_by_its_name_from_any_folder(ending, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = sorted((ROOT / "configs").glob(f"*{ending}"))
-    assert len(files) > 2 and configs_folder() == ROOT / "configs"
+    assert len(files) > 2 and shipped_folder("configs") == ROOT / "configs"
     assert [find_config(path.stem, ending) for path in files] == files
 
 

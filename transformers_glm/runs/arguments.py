@@ -4,6 +4,7 @@
 import json
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,44 @@ import yaml
 from .configs import find_config
 
 
+STOCK = (
+    "Every setting of transformers.{name} is a flag too: https://huggingface.co/docs/transformers/main_classes/trainer"
+)
+
+
 def parse_arguments(
-    dataclasses: Sequence[type], arguments: Sequence[str], description: str | None = None
+    dataclasses: Sequence[type],
+    arguments: Sequence[str],
+    description: str | None = None,
+    training: str | None = None,
+    **defaults,
 ) -> tuple[Any, ...]:
     """
     Parse `[config] [--flag value ...]` into one object for each dataclass. Flags override the configuration.
 
     Args:
-        dataclasses (`Sequence[type]`): dataclasses with the fields to be set.
+        dataclasses (`Sequence[type]`): dataclasses with the flags of our own, which `--help` shows.
         arguments (`Sequence[str]`): the command line without the program's name. A configuration is a name or a YAML file.
         description (`str`, *optional*): shown by `--help`.
+        training (`str`, *optional*):
+            The class in `transformers` of the training arguments, the last of what is returned. It takes seconds to import, so
+            it is looked up by its name and only once no help is asked for.
+        defaults: of flags, in the place of those of their dataclasses.
 
     Raises:
         `ValueError`: there is no such configuration, or it cannot be read as a mapping of settings.
     """
     from transformers import HfArgumentParser  # a second, which a command without these flags does not take
 
-    parser = HfArgumentParser(dataclasses, description=description, formatter_class=RawDescriptionHelpFormatter)
+    settings = {"description": description, "formatter_class": RawDescriptionHelpFormatter}
+    if {"-h", "--help"} & set(arguments):
+        parser = HfArgumentParser(dataclasses, epilog=STOCK.format(name=training) if training else None, **settings)
+        parser.print_help()
+        parser.exit()
+    if training:
+        dataclasses = (*dataclasses, getattr(import_module("transformers"), training))
+    parser = HfArgumentParser(dataclasses, **settings)
+    parser.set_defaults(**defaults)
     flags = list(arguments)
     if flags and not flags[0].startswith("-"):
         flags = [*yaml_as_flags(find_config(flags[0])), *flags[1:]]

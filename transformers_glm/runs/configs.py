@@ -4,12 +4,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-
-def configs_folder() -> Path:
-    """The folder of the configurations: in the package where it was installed from a wheel, beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
+from ..files import shipped_folder
 
 
 def find_config(name: str, ending: str = ".yaml") -> Path:
@@ -29,7 +24,7 @@ def find_config(name: str, ending: str = ".yaml") -> Path:
     """
     if name.endswith((ending, ".yml")):
         return Path(name)
-    found = {path.stem: path for path in configs_folder().glob(f"*{ending}")}
+    found = {path.stem: path for path in shipped_folder("configs").glob(f"*{ending}")}
     if name not in found:
         close = get_close_matches(name, found, n=3) or sorted(found)
         raise ValueError(

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from configuration_glm import GLMConfig
-
 from .arguments import json_object
 
 
 @dataclass
 class ModelArguments:
     """Which model and which tokenizer."""
+
+    _argument_group_name = "model"
 
     model: str | None = field(
         default=None, metadata={"help": "Checkpoint to continue from. Without it a new model is made from --config."}
@@ -32,6 +32,24 @@ class ModelArguments:
         check_config(self.config)
 
 
+@dataclass
+class FinetuningArguments(ModelArguments):
+    """Which model, how much of it is trained, and how long."""
+
+    lora_r: int = field(
+        default=0,
+        metadata={
+            "help": "Train LoRA adapters of this rank on query_key_value (alpha is twice the rank), not the whole model."
+        },
+    )
+    max_seconds: float | None = field(
+        default=None,
+        metadata={
+            "help": "Train as many steps as fit into this time: a step is measured first, and the schedule made for them."
+        },
+    )
+
+
 def check_config(config: Mapping[str, Any]) -> None:
     """
     Refuse settings that a GLMConfig does not have: it would keep them, and they would do nothing.
@@ -39,6 +57,10 @@ def check_config(config: Mapping[str, Any]) -> None:
     Raises:
         `ValueError`: names each, and the setting whose name is the closest.
     """
+    if not config:
+        return
+    from configuration_glm import GLMConfig  # takes seconds, which --help does not
+
     known = {*GLMConfig.__dataclass_fields__, *GLMConfig.attribute_map}
     unknown = sorted(set(config) - known)
     if not unknown:

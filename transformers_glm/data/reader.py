@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of files, folders and Hub datasets, as every command reads them: on `datasets.load_dataset`."""
+
+import csv
+import logging
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, Features, IterableDataset, Value, concatenate_datasets, load_dataset
+from datasets import load_from_disk as load_saved
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+from .json_rows import load_json
+from .prepare import prepared
+from .streams import ending, open_text
+
+
+logger = logging.getLogger(__name__)
+
+Table = Dataset | IterableDataset
+
+# the builder of `datasets` that reads a file of this ending; .gz may follow
+BUILDERS = {
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+    ".rst": "text",
+    ".tokens": "text",  # WikiText
+    ".raw": "text",
+    ".jsonl": "json",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
+# what a file of this ending is read with unless `data_kwargs` says otherwise: quotes in a tsv file are letters
+OF_ENDING = {".tsv": {"sep": "\t", "quoting": csv.QUOTE_NONE}}
+BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
+SPLITS = ("train", "training", "validation", "valid", "val", "dev", "test", "eval")
+UNREADABLE = (DatasetGenerationError, ValueError, LookupError, TypeError, OSError, EOFError, csv.Error, zlib.error)
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """
+    Where rows come from.
+
+    Args:
+        paths (`Sequence[str]`):
+            Files of one kind, which are read one after the other; `name=file` for each of several text files, whose lines
+            stand side by side in columns of these names; a folder of files, or one that `save_to_disk` wrote; or the name of a
+            dataset on the Hub.
+        split (`str`, *optional*, defaults to `"train"`):
+            The split of a Hub dataset or of what `save_to_disk` wrote. In a folder whose files are named by splits it is the
+            name of the files, in a json object of several lists the name of the list.
+        columns (`Mapping[str, str]`, *optional*): for a field that a command asks for, the column that holds it.
+        prepare (`str` or `Callable`, *optional*):
+            A function that is given the table and returns the rows to use, or where it stands: `my_file.py:function`.
+        data_kwargs (`Mapping`, *optional*):
+            What `datasets.load_dataset` is told beside the path: `{"sep": ";", "encoding": "latin-1"}`, or `{"name": "en"}` for
+            the configuration of a Hub dataset. `path` is the builder (text, csv, json, parquet) where the ending does not tell.
+        document (`str`, *optional*): what a row of a text file is, its `"line"` (by default), a `"paragraph"`, the whole `"document"`.
+    """
+
+    paths: Sequence[str]
+    split: str = "train"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    prepare: str | Callable | None = None
+    data_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    document: str = "line"
+
+    def __str__(self):
+        return " and ".join(self.paths if len(self.paths) < 4 else [self.paths[0], f"{len(self.paths) - 1} more"])
+
+
+def load_table(source: TableSource, *, streaming: bool = False, text: str | None = None) -> Table:
+    """
+    Load rows. All fields of text tables are texts, as they stand there: `NA` and `007` too.
+
+    Args:
+        source ([`TableSource`]): where they are.
+        streaming (`bool`, *optional*, defaults to `False`): read the rows while they are used.
+        text (`str`, *optional*): the one column that is wanted, which holds texts; files of any size can be read by it.
+
+    Raises:
+        `ValueError`: a path cannot be read, is empty or not of its format; a row has more or fewer fields than there are
+            columns; a column is missing; `prepare` fails. The message names the file and what is wrong.
+    """
+    wanted = source.columns.get(text, text) if source.prepare is None else None
+    named = [re.fullmatch(r"(\w+)=(.+)", path) for path in source.paths]
+    if any(named) and not any(Path(path).exists() for path in source.paths):
+        table = _side_by_side(source, named)
+    else:
+        table = _load(source, streaming, wanted)
+    if source.prepare is not None:
+        table = prepared(table, source.prepare, source.split, str(source))
+    table = _renamed(table, source)
+    if next(iter(table), None) is None:
+        raise ValueError(f"{source} holds no row. Check the file, its split and what prepares it.")
+    return table
+
+
+def _side_by_side(source: TableSource, named: Sequence[re.Match | None]) -> Dataset:
+    if not all(named):
+        raise ValueError(f"{source}: either all files are given as name=file, or none of them.")
+    columns = [
+        _read([Path(match[2])], "text", {**source.data_kwargs}, False, None).rename_column("text", match[1])
+        for match in named
+    ]
+    if len({len(column) for column in columns}) > 1:
+        lengths = ", ".join(f"{match[2]} {len(column)}" for match, column in zip(named, columns, strict=True))
+        raise ValueError(
+            f"Lines of files that stand side by side belong together, but these differ in number: {lengths}."
+        )
+    return concatenate_datasets(columns, axis=1)
+
+
+def _load(source: TableSource, streaming: bool, text: str | None) -> Table:
+    paths = [Path(path) for path in source.paths]
+    if len(paths) == 1 and is_saved(paths[0]):
+        return _of_saved(paths[0], source.split, streaming)
+    if not any(path.exists() for path in paths):
+        if len(paths) == 1 and not _is_local(source.paths[0]):
+            return _of_hub(source, streaming)
+        raise ValueError(f"{source} does not exist. Give a file, a folder or the name of a dataset on the Hub.")
+    files = [file for path in paths for file in _files_of(path, source)]
+    builders = sorted({_builder_of(file, source) for file in files})
+    if len(builders) > 1:
+        raise ValueError(f"{source} has {' and '.join(builders)} files. Give files of one kind.")
+    table = _read(files, builders[0], dict(source.data_kwargs), streaming, text, source.split, source.document)
+    return _with_text(table, source) if builders == ["text"] else table
+
+
+def _is_local(path: str) -> bool:
+    """Whether a path that does not exist was meant as one: what the name of a Hub dataset does not look like."""
+    return (
+        ending(Path(path)) in BUILDERS
+        or path.startswith((".", "/", "~"))
+        or path.count("/") > 1
+        or ("/" in path and Path(path).parent.exists())
+    )
+
+
+def _of_hub(source: TableSource, streaming: bool) -> Table:
+    [path] = source.paths
+    try:
+        return load_dataset(path, split=source.split, streaming=streaming, **source.data_kwargs)
+    except (DatasetNotFoundError, ConnectionError) as error:
+        raise ValueError(
+            f"{path} is no file or folder here, and no dataset that the Hub gives us: {error}. Check the name; a private dataset "
+            "needs a login."
+        ) from error
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder is what `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote."""
+    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+
+
+def _of_saved(path: Path, split: str, streaming: bool) -> Table:
+    try:
+        saved = load_saved(str(path))
+    except UNREADABLE as error:
+        raise ValueError(f"{path} is no whole folder of save_to_disk: {error}. Save it again.") from error
+    if isinstance(saved, DatasetDict):
+        if split not in saved:
+            raise ValueError(f"{path} has no split {split!r}. It has {', '.join(saved)}.")
+        saved = saved[split]
+    return saved.to_iterable_dataset() if streaming else saved
+
+
+def _files_of(path: Path, source: TableSource) -> list[Path]:
+    """The file itself; or those of a folder, where they are named by splits those of the split."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise ValueError(f"{path} does not exist. Give a file, a folder or the name of a dataset on the Hub.")
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and ending(file) in BUILDERS]
+    if not files:
+        raise ValueError(f"{path} holds no file that ends with {', '.join(BUILDERS)}.")
+    if not any(_is_of_split(file, path, SPLITS) for file in files):
+        return files
+    found = [file for file in files if _is_of_split(file, path, [source.split])]
+    if not found:
+        names = ", ".join(str(file.relative_to(path)) for file in files[:20])
+        raise ValueError(
+            f"{path} holds no file of the split {source.split!r}; it holds {names}. Give one of them, or its split."
+        )
+    return found
+
+
+def _is_of_split(file: Path, folder: Path, splits: Sequence[str]) -> bool:
+    """`train.csv`, `train-00000-of-00002.parquet`, `train/a.txt`."""
+    parts = file.relative_to(folder).parts
+    name = re.sub(r"-\d+-of-\d+$", "", parts[-1].split(".")[0])
+    return name in splits or any(part in splits for part in parts[:-1])
+
+
+def _builder_of(file: Path, source: TableSource) -> str:
+    """Files without an ending, such as `enwik8`, are text."""
+    if given := source.data_kwargs.get("path"):
+        return given
+    if file.suffix and ending(file) not in BUILDERS:
+        raise ValueError(
+            f"{file} ends with {file.suffix!r}. Known endings: {', '.join(BUILDERS)}, and .gz after them. Say how to read it with "
+            '--data_kwargs \'{"path": "text"}\', or csv, json, parquet.'
+        )
+    return BUILDERS[ending(file)] if file.suffix else "text"
+
+
+def _read(
+    files: Sequence[Path],
+    builder: str,
+    data_kwargs: dict[str, Any],
+    streaming: bool,
+    text: str | None,
+    split: str = "train",
+    document: str = "line",
+) -> Table:
+    """Files of one kind."""
+    data_kwargs.pop("path", None)
+    for file in files:
+        _check_bytes(file, builder)
+    with _reading(files, builder):
+        if builder == "json":
+            return load_json(files, split, text, streaming, **data_kwargs)
+        if builder == "csv":
+            data_kwargs = OF_ENDING.get(ending(files[0]), {}) | data_kwargs
+            data_kwargs = {"keep_default_na": False, "index_col": False} | data_kwargs
+            data_kwargs = {"features": _csv_columns(files, data_kwargs)} | data_kwargs
+        if builder == "text":
+            data_kwargs = {"encoding": "utf-8-sig", "sample_by": document} | data_kwargs
+        table = load_dataset(
+            builder, data_files=list(map(str, files)), split="train", streaming=streaming, **data_kwargs
+        )
+        next(iter(table), None)  # a stream is read here for the first time
+    return table
+
+
+def _check_bytes(file: Path, builder: str) -> None:
+    with _reading([file], builder), open_text(file, "latin-1") as stream:
+        head = stream.read(1 << 20)
+    if not head.strip():
+        raise ValueError(f"{file} is empty. Give a file with rows.")
+    if builder != "parquet" and "\0" in head:
+        raise ValueError(f"{file} is a binary file, not text. Give text, jsonl, csv or parquet.")
+
+
+@contextmanager
+def _reading(files: Sequence[Path], builder: str) -> Iterator[None]:
+    """Whatever a reader raises becomes a ValueError that names the file and the reason."""
+    try:
+        yield
+    except UNREADABLE as error:
+        cause = error
+        while isinstance(cause, DatasetGenerationError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise ValueError(
+            f"{' and '.join(map(str, files[:3]))} cannot be read as {builder}: {cause}. Check that it is whole and of that format, "
+            "and its encoding (UTF-8 unless --data_kwargs '{\"encoding\": ...}' says otherwise)."
+        ) from error
+
+
+def _csv_columns(files: Sequence[Path], data_kwargs: Mapping[str, Any]) -> Features:
+    """The columns, all of texts; refuses what pandas would take as an index, or rename, without a word."""
+    dialect = {"delimiter": data_kwargs.get("sep", data_kwargs.get("delimiter", ","))}
+    csv.field_size_limit(1 << 30)  # the default refuses long documents
+    dialect["quoting"] = data_kwargs.get("quoting", csv.QUOTE_MINIMAL)
+    names = data_kwargs.get("names", data_kwargs.get("column_names"))
+    if len(dialect["delimiter"]) != 1:
+        raise ValueError(f"the separator {dialect['delimiter']!r} is not one character")
+    for file in files:
+        with open_text(file, data_kwargs.get("encoding") or "utf-8-sig") as lines:
+            rows = csv.reader(lines, **dialect)
+            of_file = names or next(row for row in rows if row)
+            if len(set(of_file)) < len(of_file):
+                raise ValueError(
+                    f"a column's name occurs twice: {of_file}; is there a header line, or are names wanted?"
+                )
+            for number, row in enumerate(row for row in rows if row):
+                if names and number == 0 and row == list(names):
+                    raise ValueError(f"its first row is a header line, {names}, so leave out the names")
+                if len(row) != len(of_file):
+                    raise ValueError(
+                        f"the row that ends in line {rows.line_num} has {len(row)} fields, and the columns are "
+                        f"{', '.join(of_file)}: {row!r:.200}"
+                    )
+    return Features({name: Value("string") for name in of_file})
+
+
+def _with_text(table: Table, source: TableSource) -> Table:
+    """Rows of text files without those that are empty; says how many there were."""
+    if source.document == "paragraph":
+        table = table.map(_split_at_blank_lines, batched=True)
+    kept = table.filter(lambda batch: [bool(text.strip()) for text in batch["text"]], batched=True)
+    if isinstance(table, Dataset):
+        log_dropped(len(table) - len(kept), str(source))
+    return kept
+
+
+def _split_at_blank_lines(batch: dict[str, list[str]]) -> dict[str, list[str]]:
+    """`datasets` parts paragraphs at empty lines; those of WikiText hold a space."""
+    return {"text": [part for text in batch["text"] for part in BLANK_LINES.split(text) if part.strip()]}
+
+
+def log_dropped(number: int, where: str) -> None:
+    """Say how many rows without text were dropped, if any."""
+    if number:
+        logger.warning("%s: %d rows without text were dropped.", where, number)
+
+
+def _renamed(table: Table, source: TableSource) -> Table:
+    """The columns under the names of the fields that a command asks for."""
+    present = table.column_names or list(next(iter(table), {}))
+    if missing := [column for column in source.columns.values() if column not in present]:
+        raise ValueError(f"{source} has no column {', '.join(missing)}. Its columns: {', '.join(present)}.")
+    if len(set(source.columns.values())) < len(source.columns):
+        raise ValueError(
+            f"--columns {dict(source.columns)} gives one column to two fields. A function for --prepare can copy it."
+        )
+    covered = [name for name in source.columns if name in present and name not in source.columns.values()]
+    table = table.remove_columns(covered) if covered else table
+    renamed = {column: name for name, column in source.columns.items() if column != name}
+    return table.rename_columns(renamed) if renamed else table
