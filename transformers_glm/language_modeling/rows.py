@@ -75,10 +75,9 @@ def lay_out_scored(
 
 
 def last_word(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The tokens before the last word of a text, and those of the word, a space before it."""
-    words = text.split()
-    start = text.rfind(words[-1])
-    return text_ids(text[:start].strip(), tokenizer), text_ids(f" {words[-1]}", tokenizer)
+    """The tokens before the last word of a text of two or more, and those of the word, a space before it."""
+    before, word = text.rsplit(maxsplit=1)
+    return text_ids(before.strip(), tokenizer), text_ids(f" {word}", tokenizer)
 
 
 def text_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

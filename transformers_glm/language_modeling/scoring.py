@@ -32,7 +32,7 @@ def score_pairs(
         model ([`GLMForConditionalGeneration`] or [`Trigram`]): the model; a trigram needs none of the settings below.
         tokenizer ([`GLMTokenizer`]): the tokenizer of both.
         pairs (`Sequence[tuple[Sequence[int], Sequence[int]]]`): the tokens.
-        ends (`bool`, *optional*, defaults to `False`): whether the text ends with them; of a long one the left end is then cut off.
+        ends (`bool`, *optional*, defaults to `False`): whether the text ends with them; a long one loses its left end.
         batch_size (`int`, *optional*, defaults to 8): pairs that are scored together.
         layout: `context` and `mask` of [`lay_out_scored`].
     """
@@ -137,14 +137,15 @@ def score_last_words(
         `ValueError`: a text has fewer than two words, or a last one of more than 40 characters, as texts without spaces.
     """
     for number, text in enumerate(texts, 1):
-        if len(text.split()) < 2:
+        *before, word = text.split() or [""]
+        if not before:
             raise ValueError(
                 f"Text {number} has no word before its last one: {text!r}. Give texts of two words or more."
             )
-        if len(text.split()[-1]) > LONGEST_WORD:
+        if len(word) > LONGEST_WORD:
             raise ValueError(
-                f"The last word of text {number} has {len(text.split()[-1])} characters: {text[-40:]!r}. Give texts with spaces "
-                "between their words."
+                f"The last word of text {number} has {len(word)} characters: {text[-40:]!r}. Give texts with spaces between "
+                "their words."
             )
     words = score_pairs(model, tokenizer, [last_word(text, tokenizer) for text in texts], ends=True, **settings)
     return [
