@@ -92,14 +92,15 @@ def test_the_last_word_is_split_off_where_it_stands_last(tokenizer):
     assert tokenizer.decode(before) == "the end is the" and tokenizer.decode(word) == " end"
 
 
-def naive_score(model, tokenizer, part_a, text, scored, context):
-    """The log-probabilities of the last `scored` tokens, one full forward for each."""
-    weights, mask = model.state_dict(), len(part_a) - 1
+def naive_score(model, tokenizer, part_a, blank, text, scored):
+    """The log-probabilities of the last `scored` tokens, and whether each is the likeliest, by one full forward for each."""
     found = []
     for place in range(len(text) - scored, len(text)):
-        row = naive_row(part_a, [(mask, text[:place])], tokenizer.sop_token_id)
-        found.append(naive_logits(weights, 4, *row)[-1].log_softmax(-1)[text[place]].item())
-    return found
+        row = naive_row(part_a, [(blank, text[:place])], tokenizer.sop_token_id)
+        chances = naive_logits(model.state_dict(), 4, *row)[-1].log_softmax(-1)
+        found.append((chances[text[place]].item(), int(chances.argmax()) == text[place]))
+    log_probabilities, hits = zip(*found, strict=True)
+    return log_probabilities, hits
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -110,7 +111,8 @@ def test_perplexity_is_that_of_the_naive_twin(context, tokenizer, text_model):
     for before, scored in windows(tokens, 24, 8):
         shown = len(before) if context == "bidirectional" else 1
         part_a = [cls, *before[:shown], mask]
-        expected += naive_score(text_model, tokenizer, part_a, [*before[shown:], *scored], len(scored), context)
+        text = [*before[shown:], *scored]
+        expected += naive_score(text_model, tokenizer, part_a, len(part_a) - 1, text, len(scored))[0]
     assert len(expected) == len(tokens) - 1
     settings = {"context": context, "width": 24, "stride": 8, "mask": mask}
     for batch_size in (1, 3):
@@ -135,22 +137,16 @@ def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(context, tokenizer
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_last_words_are_guessed_as_the_naive_twin_guesses_them(context, tokenizer, text_model):
     texts = [TEXT, "Ada Lovelace wrote the first program."]
-    mask, weights = tokenizer.gmask_token_id, text_model.state_dict()
+    mask = tokenizer.gmask_token_id
     guesses = score_last_words(text_model, tokenizer, texts, context=context, mask=mask)
     for text, guess in zip(texts, guesses, strict=True):
         before, word = last_word(text, tokenizer)
         shown = before if context == "bidirectional" else before[:1]
         part_a = [tokenizer.cls_token_id, *shown, mask, tokenizer.eos_token_id]
-        total, hits = 0.0, []
-        for place, token in enumerate(word):
-            written = [*before[len(shown) :], *word[:place]]
-            row = naive_row(part_a, [(len(part_a) - 2, written)], tokenizer.sop_token_id)
-            chances = naive_logits(weights, 4, *row)[-1].log_softmax(-1)
-            total += chances[token].item()
-            hits.append(int(chances.argmax()) == token)
-        assert guess["log_probability"] == pytest.approx(total, rel=1e-4)
-        assert guess["correct"] == all(hits)
-        assert guess["answer"] == text.split()[-1]
+        written = [*before[len(shown) :], *word]
+        expected, hits = naive_score(text_model, tokenizer, part_a, len(part_a) - 2, written, len(word))
+        log_probability = pytest.approx(sum(expected), rel=1e-4)
+        assert guess == {"answer": text.split()[-1], "correct": all(hits), "log_probability": log_probability}
 
 
 def test_a_word_is_right_only_if_all_its_tokens_are(tokenizer, text_model, monkeypatch):
