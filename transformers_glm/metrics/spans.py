@@ -127,7 +127,7 @@ def score_rows(
             [`text_tokens`] a GLM, which has to know where a piece ends, and models without an end answer the same question,
             "which token of the text stands here?"
     """
-    others = torch.ones(model.config.vocab_size, dtype=torch.bool, device=model.device)
+    others = torch.full([model.config.vocab_size], tokens is not None, device=model.device)
     if tokens is not None:
         others[list(tokens)] = False
     for start in range(0, len(rows), batch_size):
@@ -137,13 +137,11 @@ def score_rows(
         first = int((labels != IGNORE).any(0).nonzero()[0])
         labels = labels[:, first:]  # of a vocabulary's size for each position, only those that are scored
         logits = model(**batch, logits_to_keep=labels.shape[1], use_cache=False).logits
-        if tokens is not None:
-            labels = labels.masked_fill(others[labels.clamp(min=0)], IGNORE)
-            logits = logits.masked_fill(others, -math.inf)
-        predictions, log_probabilities = reduce_logits(logits, labels)
-        hits, scored = predictions == labels, labels != IGNORE
-        for row, of_row in enumerate(scored):
-            yield Scored(log_probabilities[row, of_row].tolist(), hits[row, of_row].tolist())
+        for row_logits, row_labels in zip(logits, labels, strict=True):
+            scored = (row_labels != IGNORE) & ~others[row_labels.clamp(min=0)]
+            chosen, wanted = row_logits[scored].float().masked_fill(others, -math.inf), row_labels[scored]
+            of_wanted = chosen.log_softmax(-1).gather(-1, wanted[:, None]).squeeze(-1)
+            yield Scored(of_wanted.tolist(), (chosen.argmax(-1) == wanted).tolist())
 
 
 def blanked_places(example: Mapping[str, Sequence[int]]) -> list[int]:
