@@ -27,7 +27,7 @@ from transformers_glm.pretraining.costs import Batch, training_flops
 
 SIZES = ("10b", "2b", "515m", "410m", "335m", "110m")
 ATTENTIONS = ("sdpa", "flex_attention")
-# the whole model, as --torch_compile does, where all positions pass the head; or all but the head
+# the whole model, as --torch_compile does, where all positions pass the head; or all except the head
 COMPILED = ("", ", compiled", ", compiled but for the head")
 CANDIDATES = {
     **{f"GLM, {name}{how}": (OURS, name, how) for name in ATTENTIONS for how in COMPILED},

@@ -20,7 +20,7 @@ LAYERS, REPETITIONS = 12, 15
 
 
 def layer_by_layer(product: Callable, rows: int, transposed: bool) -> Callable[[], None]:
-    """All products of a step of a 12 x 768 model on so many rows."""
+    """All products of a step of a 12 x 768 model on this many rows."""
     inputs = {width: torch.randn(rows, width) for width, _ in SHAPES}
     weights = [
         (inputs[width], torch.randn(*((width, out) if transposed else (out, width))), torch.randn(out))

@@ -2,7 +2,7 @@
 """
 Runs the benchmarks and writes what they print, with their commands, to benchmarks/RESULTS.md.
 
-    python benchmarks/run.py                     # all but gpu, about half an hour on two quiet cores
+    python benchmarks/run.py                     # all except gpu, about half an hour on two quiet cores
     python benchmarks/run.py collator packing    # some; the others keep what was written of them before
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
     """Measure and write; the file appears when all is measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"one of {', '.join(COMMANDS)}; by default all but gpu"
+        "names", nargs="*", metavar="name", help=f"one of {', '.join(COMMANDS)}; by default all except gpu"
     )
     parser.add_argument("--old-python", help="for tokenization.py: a Python with Transformers 4")
     args = parser.parse_args()

@@ -1,27 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+from conftest import make_config
 
-from configuration_glm import GLMConfig
 from transformers_glm.agreement import check_agreement
-
-
-def config_of(tokenizer, **changes):
-    settings = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 8,
-        "num_layers": 1,
-        "num_attention_heads": 1,
-        "mask_token_ids": tokenizer.mask_token_ids,
-        "decoder_start_token_id": tokenizer.sop_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": [tokenizer.eop_token_id, tokenizer.eos_token_id],
-    }
-    return GLMConfig(**settings | changes)
 
 
 @pytest.mark.parametrize("changes", [{}, {"vocab_size": 512}, {"vocab_size": 912}, {"eos_token_id": 9}])
 def test_a_config_made_for_the_tokenizer_agrees(tokenizer, changes):
-    check_agreement(tokenizer, config_of(tokenizer, **changes))
+    check_agreement(tokenizer, make_config(tokenizer, **changes))
 
 
 @pytest.mark.parametrize(
@@ -39,4 +25,4 @@ def test_a_config_made_for_the_tokenizer_agrees(tokenizer, changes):
 )
 def test_a_difference_is_named_with_both_values(tokenizer, changes, message):
     with pytest.raises(ValueError, match=message):
-        check_agreement(tokenizer, config_of(tokenizer, **changes))
+        check_agreement(tokenizer, make_config(tokenizer, **changes))

@@ -22,6 +22,13 @@ texts_with_blanks = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map
 )
 
 
+def naive_log_probability(model, tokenizer, part_a, pieces, blank, written):
+    """That of the tokens written into a blank, after the pieces before it."""
+    row = naive_row(part_a, [*pieces, (blank, written[:-1])], tokenizer.sop_token_id)
+    log_probabilities = naive_logits(model.state_dict(), 4, *row)[-len(written) :].log_softmax(-1)
+    return float(log_probabilities[range(len(written)), written].sum())
+
+
 def naive_fill_all(model, tokenizer, text, steps):
     """Every blank of one text, by the naive twin: the spans, and the log-probability of each with its end."""
     weights, ends = model.state_dict(), [tokenizer.eop_token_id, tokenizer.eos_token_id]
@@ -34,9 +41,7 @@ def naive_fill_all(model, tokenizer, text, steps):
         written = naive_fill(
             weights, 4, part_a, pieces, blank, sop=tokenizer.sop_token_id, ends=ends, never=never, steps=steps
         )
-        row = naive_row(part_a, [*pieces, (blank, written[:-1])], tokenizer.sop_token_id)
-        log_probabilities = naive_logits(weights, 4, *row)[-len(written) :].log_softmax(-1)
-        scores.append(float(log_probabilities[range(len(written)), written].sum()))
+        scores.append(naive_log_probability(model, tokenizer, part_a, pieces, blank, written))
         pieces.append((blank, written[:-1] if written[-1] in ends else written))
     return [span for _, span in pieces], scores
 
@@ -76,26 +81,26 @@ def test_the_way_does_not_change_what_is_filled(how, text_model, tokenizer):
         assert close(filled, one)
 
 
-def test_the_cache_is_carried_on_from_blank_to_blank(text_model, tokenizer):
-    lengths = []
-    handle = text_model.glm.register_forward_pre_hook(
-        lambda module, args, kwargs: lengths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+@pytest.fixture
+def seen(text_model):
+    """The ids that the model is given, call by call."""
+    calls = []
+    text_model.glm.register_forward_pre_hook(
+        lambda module, args, kwargs: calls.append(kwargs["input_ids"].tolist()), with_kwargs=True
     )
+    return calls
+
+
+def test_the_cache_is_carried_on_from_blank_to_blank(seen, text_model, tokenizer):
     fill_blanks(text_model, tokenizer, TEXT, max_new_tokens=4)
-    handle.remove()
-    prompt = len(tokenizer(TEXT)["input_ids"]) + 1
-    assert lengths[0] == prompt
-    assert max(lengths[1:]) == 2  # the last token of the first piece and the sop of the second
+    prompt, *later = (len(rows[0]) for rows in seen)
+    assert prompt == len(tokenizer(TEXT)["input_ids"]) + 1
+    assert max(later) == 2  # the last token of the first piece and the sop of the second
 
 
-def test_nothing_follows_a_document_blank_at_the_end(text_model, tokenizer):
-    seen = []
-    handle = text_model.glm.register_forward_pre_hook(
-        lambda module, args, kwargs: seen.append(kwargs["input_ids"].tolist()), with_kwargs=True
-    )
+def test_nothing_follows_a_document_blank_at_the_end(seen, text_model, tokenizer):
     fill_blanks(text_model, tokenizer, ["Ada [gMASK]"], max_new_tokens=1)
     fill_blanks(text_model, tokenizer, ["Ada [MASK]"], max_new_tokens=1)
-    handle.remove()
     assert seen[0][0][-2:] == [tokenizer.gmask_token_id, tokenizer.sop_token_id]
     assert seen[1][0][-3:] == [tokenizer.mask_token_id, tokenizer.eos_token_id, tokenizer.sop_token_id]
 
@@ -112,9 +117,13 @@ def test_the_tokenizer_s_padding_side_does_not_matter(padding_side, text_model, 
     assert all(close(*pair) for pair in zip(together, expected, strict=True))
 
 
-def test_beams_of_a_batch_are_those_of_each_text_alone(text_model, tokenizer):
-    texts, how = [TEXT, "x [MASK]"], {"num_beams": 3, "max_new_tokens": 5}
+@pytest.mark.parametrize("stop", [None, ["es"]])
+def test_beams_of_a_batch_are_those_of_each_text_alone(stop, text_model, tokenizer):
+    ends = [tokenizer.eop_token_id, tokenizer.eos_token_id] if stop else None
+    texts = ["Ada [MASK] the log [MASK]", "x [MASK] y"]
+    how = {"num_beams": 2, "max_new_tokens": 8, "suppress_tokens": ends, "stop_strings": stop}
     together = fill_blanks(text_model, tokenizer, texts, **how)
+    assert not stop or together[0].pieces[0].endswith("est")
     for text, filled in zip(texts, together, strict=True):
         assert close(filled, fill_blanks(text_model, tokenizer, text, **how))
 
@@ -138,41 +147,20 @@ def test_ways_of_filling_are_carried_on_by_themselves(how, text_model, tokenizer
 
 def test_sampled_log_probabilities_are_the_model_s(text_model, tokenizer):
     torch.manual_seed(1)
-    ids = []
-    handle = text_model.glm.register_forward_pre_hook(
-        lambda module, args, kwargs: ids.append(kwargs["input_ids"]), with_kwargs=True
-    )
     filled = fill_blanks(text_model, tokenizer, "Ada [MASK]", do_sample=True, max_new_tokens=1)
-    handle.remove()
     part_a = tokenizer("Ada [MASK]")["input_ids"]
     row = naive_row(part_a, [(part_a.index(tokenizer.mask_token_id), [])], tokenizer.sop_token_id)
     log_probabilities = naive_logits(text_model.state_dict(), 4, *row)[-1].log_softmax(-1)
     assert (log_probabilities - filled.log_probabilities[0]).abs().min() < 1e-4
 
 
-def test_stop_strings_end_beams_of_a_batch_as_those_of_each_text_alone(text_model, tokenizer):
-    ends = [tokenizer.eop_token_id, tokenizer.eos_token_id]
-    texts, how = (
-        ["Ada [MASK] the log [MASK]", "x [MASK] y"],
-        {"num_beams": 2, "max_new_tokens": 8, "suppress_tokens": ends},
-    )
-    together = fill_blanks(text_model, tokenizer, texts, stop_strings=["es"], **how)
-    assert together[0].pieces[0].endswith("est")
-    for text, filled in zip(texts, together, strict=True):
-        assert close(filled, fill_blanks(text_model, tokenizer, text, stop_strings=["es"], **how))
-
-
 @pytest.mark.parametrize("how", [{}, {"use_cache": False}, {"batch_size": 1}], ids=str)
 def test_stop_strings_end_a_piece_and_the_next_one_goes_on_behind_it(how, text_model, tokenizer):
-    texts, ends = (
-        ["Ada [MASK] the log [MASK]", "x [MASK] y [MASK] z"],
-        [tokenizer.eop_token_id, tokenizer.eos_token_id],
-    )
-    free = fill_blanks(text_model, tokenizer, texts, max_new_tokens=8, suppress_tokens=ends, **how)
+    texts = ["Ada [MASK] the log [MASK]", "x [MASK] y [MASK] z"]
+    how = {**how, "max_new_tokens": 8, "suppress_tokens": [tokenizer.eop_token_id, tokenizer.eos_token_id]}
+    free = fill_blanks(text_model, tokenizer, texts, **how)
     stop = free[0].pieces[0][3:5]
-    filled = fill_blanks(
-        text_model, tokenizer, texts, max_new_tokens=8, suppress_tokens=ends, stop_strings=[stop], **how
-    )
+    filled = fill_blanks(text_model, tokenizer, texts, stop_strings=[stop], **how)
     stopped = filled[0].pieces[0]
     assert stop in stopped and len(tokenizer(stopped)["input_ids"]) < len(tokenizer(free[0].pieces[0])["input_ids"])
     assert free[0].pieces[0].startswith(stopped)
@@ -181,9 +169,8 @@ def test_stop_strings_end_a_piece_and_the_next_one_goes_on_behind_it(how, text_m
         blanks = [index for index, token in enumerate(part_a) if token in tokenizer.mask_token_ids]
         for blank, piece, score in zip(blanks, one.pieces, one.log_probabilities, strict=True):
             span = tokenizer(piece, add_special_tokens=False)["input_ids"]
-            row = naive_row(part_a, [*pieces, (blank, span[:-1])], tokenizer.sop_token_id)
-            log_probabilities = naive_logits(text_model.state_dict(), 4, *row)[-len(span) :].log_softmax(-1)
-            assert score == pytest.approx(float(log_probabilities[range(len(span)), span].sum()), abs=1e-3)
+            expected = naive_log_probability(text_model, tokenizer, part_a, pieces, blank, span)
+            assert score == pytest.approx(expected, abs=1e-3)
             pieces.append((blank, span))
 
 

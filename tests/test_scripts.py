@@ -350,17 +350,8 @@ def test_help_shows_the_commands(capsys):
 
 
 DEMO = [
-    "--seconds",
-    "50",
-    "--settings",
-    "--max_steps",
-    "3",
-    "--save_steps",
-    "2",
-    "--logging_steps",
-    "1",
-    "--report_to",
-    "none",
+    *("--seconds", "50", "--settings", "--max_steps", "3", "--save_steps", "2", "--logging_steps", "1"),
+    *("--report_to", "none"),
 ]
 DEMO_METRICS = {
     *("perplexity", "accuracy", "unigram_accuracy", "trigram_accuracy", "unigram_perplexity", "trigram_perplexity"),

@@ -111,59 +111,40 @@ def read_prompt(text: str, tokenizer: PreTrainedTokenizerBase, positions: int | 
 @torch.no_grad()
 def _fill_batch(model, tokenizer, prompts, copies, generate_kwargs):
     """One round a blank; a text without a further one leaves the batch."""
-    rows, mask = _pad_left(prompts, tokenizer.pad_token_id, model.device)
-    row_of = [[index] for index in range(len(prompts))]  # rows that belong to a text, in the batch of the round
+    ids = {"input_ids": [prompt.token_ids for prompt in prompts]}
+    batch = tokenizer.pad(ids, padding_side="left", return_attention_mask=True, return_tensors="pt").to(model.device)
+    rows, mask, cache = batch["input_ids"], batch["attention_mask"], None
+    text_of = list(range(len(prompts)))  # the text that a row of the batch belongs to
     pieces = [[([], []) for _ in range(copies)] for _ in prompts]
-    cache = None
     for number in range(max(prompt.blanks for prompt in prompts)):
-        active = [index for index, prompt in enumerate(prompts) if prompt.blanks > number]
-        kept = torch.tensor([row for index in active for row in row_of[index]], device=rows.device)
+        open_rows = [row for row, index in enumerate(text_of) if prompts[index].blanks > number]
+        kept = torch.tensor(open_rows, device=rows.device)
         if cache is not None and len(kept) < len(rows):  # it copies the whole cache
             cache.batch_select_indices(kept)
-        rows, mask = _begin_piece(rows[kept], mask[kept], tokenizer.sop_token_id)
+        sop = rows.new_full((len(kept), 1), tokenizer.sop_token_id)
+        rows, mask = torch.cat([rows[kept], sop], dim=-1), torch.cat([mask[kept], torch.ones_like(sop)], dim=-1)
         ways = copies if number == 0 else 1
-        round_ = _generate_piece(
+        rows, inside, scores, cache = _generate_piece(
             model, tokenizer, rows, mask, cache, {**generate_kwargs, "num_return_sequences": ways}
         )
-        mask = torch.cat([mask.repeat_interleave(ways, 0), round_.inside.to(mask.dtype)], dim=-1)
-        rows, cache = round_.rows, round_.cache
-        row_of = [[] for _ in prompts]
-        for place, index in enumerate(active):
-            row_of[index] = list(range(place * copies, (place + 1) * copies))
-            for copy, row in enumerate(row_of[index]):
-                texts, log_probabilities = pieces[index][copy]
-                texts.append(tokenizer.decode(round_.pieces[row], skip_special_tokens=True))
-                log_probabilities.append(round_.log_probabilities[row])
+        mask = torch.cat([mask.repeat_interleave(ways, 0), inside.to(mask.dtype)], dim=-1)
+        text_of = [text_of[row] for row in open_rows for _ in range(ways)]
+        for row, index in enumerate(text_of):
+            texts, log_probabilities = pieces[index][row % copies]
+            piece = rows[row, -inside.shape[1] :][inside[row]]
+            texts.append(tokenizer.decode(piece, skip_special_tokens=True))
+            log_probabilities.append(scores[row])
     return [
         [FilledText(splice(prompt.text, texts, tokenizer), texts, scores) for texts, scores in of_text]
         for prompt, of_text in zip(prompts, pieces, strict=True)
     ]
 
 
-def _pad_left(prompts, pad, device):
-    width = max(len(prompt.token_ids) for prompt in prompts)
-    rows = [[pad] * (width - len(prompt.token_ids)) + prompt.token_ids for prompt in prompts]
-    mask = [[0] * (width - len(prompt.token_ids)) + [1] * len(prompt.token_ids) for prompt in prompts]
-    return torch.tensor(rows, device=device), torch.tensor(mask, device=device)
-
-
-def _begin_piece(rows, mask, sop):
-    sops = rows.new_full((rows.shape[0], 1), sop)
-    return torch.cat([rows, sops], dim=-1), torch.cat([mask, torch.ones_like(sops)], dim=-1)
-
-
-@dataclass
-class Round:
-    """What one blank of each row was filled with: `inside` (R, new tokens) marks the piece's tokens without its end."""
-
-    rows: torch.Tensor
-    inside: torch.Tensor
-    pieces: list[list[int]]
-    log_probabilities: list[float]
-    cache: DynamicCache | None
-
-
 def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
+    """
+    Fill one blank of each row: the longer rows; which of their new tokens (R, new tokens) belong to the piece, its end not;
+    the log-probability of each piece with its end; and the cache, where the next blank can go on with it.
+    """
     output = model.generate(
         input_ids=rows,  # by name: PEFT's models take no other way
         attention_mask=mask,
@@ -186,16 +167,11 @@ def _generate_piece(model, tokenizer, rows, mask, cache, generate_kwargs):
     scores = torch.where(is_piece, scores[:, : new.shape[1]], 0.0).sum(-1)
     # beams change places, so only a plain cache holds the rows that were returned; assisted decoding reads its whole prompt
     anew = any(_in_force(model, generate_kwargs, name) for name in BEGINS_A_NEW_CACHE)
-    carried = None if anew or getattr(output, "beam_indices", None) is not None else output.cache
-    if carried is not None and carried.get_seq_length() != output.sequences.shape[1] - 1:
-        carried = None  # it holds virtual tokens, which PEFT puts before a prompt without a cache only
-    return Round(
-        rows=output.sequences,
-        inside=inside,
-        pieces=[row[is_inside].tolist() for row, is_inside in zip(new, inside, strict=True)],
-        log_probabilities=scores.tolist(),
-        cache=carried if isinstance(carried, DynamicCache) else None,
-    )
+    cache = None if anew or getattr(output, "beam_indices", None) is not None else output.cache
+    # PEFT puts virtual tokens before a prompt without a cache only
+    if not isinstance(cache, DynamicCache) or cache.get_seq_length() != output.sequences.shape[1] - 1:
+        cache = None
+    return output.sequences, inside, scores.tolist(), cache
 
 
 def _in_force(model, generate_kwargs, name):

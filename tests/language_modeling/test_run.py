@@ -111,7 +111,8 @@ def test_the_trigram_is_scored_on_the_same_tokens(tokenizer):
         cost -= math.log(model.distribution(before)[tokens[place]])
     expected = math.exp(cost / (len(tokens) - 1))
     again = scoring.fit_trigram([TEXT], tokenizer)
-    assert scoring.trigram_perplexity(again, [TEXT], tokenizer) == pytest.approx(expected)
+    scores = scoring.score_texts(again, tokenizer, [TEXT])
+    assert scoring.perplexities(scores)["perplexity"] == pytest.approx(expected)
 
 
 def test_the_trigram_guesses_the_last_word_from_the_two_tokens_before_each_of_its_own(tokenizer):
@@ -126,7 +127,7 @@ def test_the_trigram_guesses_the_last_word_from_the_two_tokens_before_each_of_it
     for token in word:
         cost += math.log(trigram.distribution(tuple(context))[token])
         context = [context[1], token]
-    guesses = scoring.trigram_last_words(trigram, [known, unknown, beyond], tokenizer)
+    guesses = scoring.score_last_words(trigram, tokenizer, [known, unknown, beyond])
     assert [guess["correct"] for guess in guesses] == [True, False, False]
     assert scoring.last_word_metrics(guesses[:1]) == {"accuracy": 100.0, "perplexity": pytest.approx(math.exp(-cost))}
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_glm import naive_logits, naive_row
 
-from transformers_glm.language_modeling.rows import Window, last_word, lay_out_scored, windows
+from transformers_glm.language_modeling.rows import last_word, lay_out_scored, windows
 from transformers_glm.language_modeling.scoring import generate_texts, perplexities, score_last_words, score_texts
 from transformers_glm.language_modeling.wikitext import detokenize
+from transformers_glm.metrics.base import Scored
 
 
 TEXT = "Grace Hopper found a moth in the relay; she taped it into the log book, and smiled. Is a blank a hole?"
@@ -18,23 +19,29 @@ CONTEXTS = ("bidirectional", "unidirectional")
 
 
 @given(st.integers(0, 300), st.integers(2, 40), st.data())
-def test_every_token_but_the_first_is_scored_exactly_once(length, width, data):
+def test_every_token_except_the_first_is_scored_exactly_once(length, width, data):
     stride = data.draw(st.integers(1, width - 1))
     scored = Counter()
-    for window in windows(length, width, stride):
-        assert 0 <= window.start < window.scored < window.stop <= window.start + width
-        scored.update(range(window.scored, window.stop))
+    for before, of_window in windows(range(length), width, stride):
+        assert before and of_window and len(before) + len(of_window) <= width
+        assert before[-1] + 1 == of_window[0]
+        scored.update(of_window)
     assert scored == Counter(range(1, length))
 
 
 def test_the_windows_overlap_as_in_the_picture():
-    assert list(windows(10, 6, 2)) == [Window(0, 6, 1), Window(2, 8, 6), Window(4, 10, 8)]
-    assert list(windows(9, 6, 2)) == [Window(0, 6, 1), Window(2, 8, 6), Window(4, 9, 8)]
+    assert list(windows([*range(10)], 6, 2)) == [
+        ([0], [1, 2, 3, 4, 5]),
+        ([2, 3, 4, 5], [6, 7]),
+        ([4, 5, 6, 7], [8, 9]),
+    ]
+    assert list(windows([*range(9)], 6, 2))[-1] == ([4, 5, 6, 7], [8])
+    assert list(windows([*range(9)], math.inf, 1)) == [([0], [*range(1, 9)])]
 
 
 def test_a_stride_that_leaves_no_context_is_refused():
     with pytest.raises(ValueError, match="stride 6 is not between 0 and the window's width 6"):
-        list(windows(10, 6, 6))
+        list(windows(range(10), 6, 6))
 
 
 def test_the_layout_of_a_window_is_that_of_the_paper(tokenizer):
@@ -85,14 +92,15 @@ def test_the_last_word_is_split_off_where_it_stands_last(tokenizer):
     assert tokenizer.decode(before) == "the end is the" and tokenizer.decode(word) == " end"
 
 
-def naive_score(model, tokenizer, part_a, text, scored, context):
-    """The log-probabilities of the last `scored` tokens, one full forward for each."""
-    weights, mask = model.state_dict(), len(part_a) - 1
+def naive_score(model, tokenizer, part_a, blank, text, scored):
+    """The log-probabilities of the last `scored` tokens, and whether each is the likeliest, by one full forward for each."""
     found = []
     for place in range(len(text) - scored, len(text)):
-        row = naive_row(part_a, [(mask, text[:place])], tokenizer.sop_token_id)
-        found.append(naive_logits(weights, 4, *row)[-1].log_softmax(-1)[text[place]].item())
-    return found
+        row = naive_row(part_a, [(blank, text[:place])], tokenizer.sop_token_id)
+        chances = naive_logits(model.state_dict(), 4, *row)[-1].log_softmax(-1)
+        found.append((chances[text[place]].item(), int(chances.argmax()) == text[place]))
+    log_probabilities, hits = zip(*found, strict=True)
+    return log_probabilities, hits
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -100,11 +108,11 @@ def test_perplexity_is_that_of_the_naive_twin(context, tokenizer, text_model):
     cls, mask = tokenizer.cls_token_id, tokenizer.gmask_token_id
     tokens = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
     expected = []
-    for window in windows(len(tokens), 24, 8):
-        stretch, scored = tokens[window.start : window.stop], window.stop - window.scored
-        shown = len(stretch) - scored if context == "bidirectional" else 1
-        part_a = [cls, *stretch[:shown], mask]
-        expected += naive_score(text_model, tokenizer, part_a, stretch[shown:], scored, context)
+    for before, scored in windows(tokens, 24, 8):
+        shown = len(before) if context == "bidirectional" else 1
+        part_a = [cls, *before[:shown], mask]
+        text = [*before[shown:], *scored]
+        expected += naive_score(text_model, tokenizer, part_a, len(part_a) - 1, text, len(scored))[0]
     assert len(expected) == len(tokens) - 1
     settings = {"context": context, "width": 24, "stride": 8, "mask": mask}
     for batch_size in (1, 3):
@@ -129,29 +137,21 @@ def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(context, tokenizer
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_last_words_are_guessed_as_the_naive_twin_guesses_them(context, tokenizer, text_model):
     texts = [TEXT, "Ada Lovelace wrote the first program."]
-    mask, weights = tokenizer.gmask_token_id, text_model.state_dict()
+    mask = tokenizer.gmask_token_id
     guesses = score_last_words(text_model, tokenizer, texts, context=context, mask=mask)
     for text, guess in zip(texts, guesses, strict=True):
         before, word = last_word(text, tokenizer)
         shown = before if context == "bidirectional" else before[:1]
         part_a = [tokenizer.cls_token_id, *shown, mask, tokenizer.eos_token_id]
-        total, hits = 0.0, []
-        for place, token in enumerate(word):
-            written = [*before[len(shown) :], *word[:place]]
-            row = naive_row(part_a, [(len(part_a) - 2, written)], tokenizer.sop_token_id)
-            chances = naive_logits(weights, 4, *row)[-1].log_softmax(-1)
-            total += chances[token].item()
-            hits.append(int(chances.argmax()) == token)
-        assert guess["log_probability"] == pytest.approx(total, rel=1e-4)
-        assert guess["correct"] == all(hits)
-        assert guess["answer"] == text.split()[-1]
+        written = [*before[len(shown) :], *word]
+        expected, hits = naive_score(text_model, tokenizer, part_a, len(part_a) - 2, written, len(word))
+        log_probability = pytest.approx(sum(expected), rel=1e-4)
+        assert guess == {"answer": text.split()[-1], "correct": all(hits), "log_probability": log_probability}
 
 
 def test_a_word_is_right_only_if_all_its_tokens_are(tokenizer, text_model, monkeypatch):
-    from transformers_glm.language_modeling import scoring as language_modeling
-
-    scored = [language_modeling.Scored([0.0, 0.0], hits) for hits in ([True, True], [True, False])]
-    monkeypatch.setattr(language_modeling, "score_rows", lambda *args: iter(scored))
+    scored = [Scored([0.0, 0.0], hits) for hits in ([True, True], [True, False])]
+    monkeypatch.setattr("transformers_glm.language_modeling.scoring.score_rows", lambda *args: iter(scored))
     guesses = score_last_words(text_model, tokenizer, ["a b", "a b"], context="bidirectional", mask=5)
     assert [guess["correct"] for guess in guesses] == [True, False]
 
@@ -168,25 +168,28 @@ def test_what_cannot_be_measured_is_refused(tokenizer, text_model):
         score_last_words(text_model, tokenizer, [f"空 {'填空' * 30}"], **settings)
 
 
+@pytest.fixture
+def settings(tokenizer):
+    return {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
         ("A line\nand  a line\tof words\n", 7),
-        (
-            " no it was n't \n but <unk> \n",
-            7,
-        ),  # PTB: the line break between spaces is a word, that at the end is stripped
+        # PTB: the line break between spaces is a word, that at the end is stripped
+        (" no it was n't \n but <unk> \n", 7),
         (" = Kings = \n \n The reign . \n", 8),
     ],
 )
-def test_words_are_apart_by_white_space_and_line_breaks_of_token_files_are_words(text, words, tokenizer, text_model):
-    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+def test_words_are_apart_by_white_space_and_line_breaks_of_token_files_are_words(
+    text, words, tokenizer, text_model, settings
+):
     [score] = score_texts(text_model, tokenizer, [text], **settings)
     assert score.words == words
 
 
-def test_the_cost_is_shared_out_among_the_characters_but_those_of_the_first_token(tokenizer, text_model):
-    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+def test_the_cost_is_shared_out_among_the_characters_except_those_of_the_first_token(tokenizer, text_model, settings):
     scores = score_texts(text_model, tokenizer, [TEXT], **settings)
     first = tokenizer.decode(tokenizer(TEXT, add_special_tokens=False)["input_ids"][:1])
     assert TEXT.startswith(first) and scores[0].characters == len(TEXT) - len(first)
@@ -194,8 +197,7 @@ def test_the_cost_is_shared_out_among_the_characters_but_those_of_the_first_toke
     assert perplexities(scores)["bits_per_character"] == pytest.approx(bits)
 
 
-def test_texts_without_spaces_have_no_perplexity_per_word(tokenizer, text_model):
-    settings = {"context": "bidirectional", "mask": tokenizer.gmask_token_id, "width": 64, "stride": 8}
+def test_texts_without_spaces_have_no_perplexity_per_word(tokenizer, text_model, settings):
     for texts in (["填空填空"], [f"{'填空' * 60} {'填空' * 60}"]):  # none, and one of 120 characters
         values = perplexities(score_texts(text_model, tokenizer, texts, **settings))
         assert set(values) == {"perplexity", "bits_per_character", "tokens", "characters"}
@@ -217,8 +219,5 @@ def test_texts_are_written_from_nothing_greedily_as_generate_writes_them(tokeniz
 
 
 def test_wikitext_is_joined_as_people_write():
-    tokens = (
-        ' = = Kings = = \n The 1 @,@ 000 @-@ year reign ( of " old kings " ) , it \'s said , ended at 2 @.@ 5 % . \n'
-    )
-    joined = '== Kings ==\nThe 1,000-year reign (of "old kings"), it\'s said, ended at 2.5%.\n'
-    assert detokenize(tokens).strip() == joined.strip()
+    tokens = ' = = Kings = = \n The 1 @,@ 000 @-@ year reign ( of " old kings " ) , it \'s said , ended at 2 @.@ 5 % .'
+    assert detokenize(tokens) == ' == Kings ==\nThe 1,000-year reign (of "old kings"), it\'s said, ended at 2.5%.'

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
-import random
 
 import numpy as np
 import pytest
@@ -12,23 +11,12 @@ from transformers import EvalPrediction
 from blank_infilling_glm import blank_out, lay_out
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 from transformers_glm.metrics import metric
-from transformers_glm.metrics.spans import (
-    SpanMetrics,
-    blanked_places,
-    reduce_logits,
-    score_blanks,
-    score_glm,
-    text_tokens,
-)
+from transformers_glm.metrics.base import Scored
+from transformers_glm.metrics.ngrams import score_left_to_right
+from transformers_glm.metrics.spans import SpanMetrics, blanked_places, reduce_logits, score_rows, text_tokens
 
 
 SOP, EOP, MASK = 93, 94, 90
-
-
-def test_perplexity_is_that_of_the_labels_probabilities():
-    predictions = [0.0, math.log(0.5), math.log(0.125)]
-    result = metric("span_perplexity").compute(predictions=predictions, references=[-100, 7, 8])
-    assert result == {"perplexity": pytest.approx(4.0), "tokens": 2}
 
 
 @pytest.mark.parametrize("name", ["span_accuracy", "span_perplexity"])
@@ -48,24 +36,15 @@ def test_batches_add_up_to_what_all_logits_at_once_give():
     torch.manual_seed(0)
     logits, labels = torch.randn(6, 5, 11), torch.randint(0, 11, (6, 5))
     labels[:, ::2] = -100
+    chosen, expected = logits[labels != -100], labels[labels != -100]
     metrics = SpanMetrics()
-    for start, is_last in ((0, False), (4, True)):
+    for start, is_last in ((0, False), (4, True), (0, False), (4, True)):  # a result begins anew
         rows = slice(start, start + 4)
         reduced = reduce_logits(logits[rows], labels[rows])
         result = metrics(EvalPrediction(predictions=reduced, label_ids=labels[rows]), compute_result=is_last)
-        assert is_last or result == {}
-    chosen, expected = logits[labels != -100], labels[labels != -100]
-    assert result["tokens"] == 12
+        assert result == {} if not is_last else result["tokens"] == 12
     assert result["accuracy"] == pytest.approx((chosen.argmax(-1) == expected).float().mean().item())
     assert result["perplexity"] == pytest.approx(torch.nn.functional.cross_entropy(chosen, expected).exp().item())
-
-
-def test_a_result_begins_anew():
-    metrics = SpanMetrics()
-    labels = torch.tensor([[1]])
-    for token, accuracy in ((1, 1.0), (2, 0.0)):
-        prediction = EvalPrediction(predictions=(torch.tensor([[token]]), torch.zeros(1, 1)), label_ids=labels)
-        assert metrics(prediction)["accuracy"] == accuracy
 
 
 @given(st.sets(st.integers(0, 19), min_size=1, max_size=10), st.randoms())
@@ -90,48 +69,34 @@ class FromTheLeft:
 def test_a_baseline_sees_the_true_tokens_even_where_they_are_blanked():
     row = [1, 2, 1, 3, 2]
     example = lay_out(*blank_out(row, [(2, 4)], 0), sop=4, eop=5)
-    scores = score_blanks(FromTheLeft(), [row], [example], tokens=[1, 2, 3])
+    [scores] = score_left_to_right(FromTheLeft(), [row], [blanked_places(example)])
     # 1 after 1 2 has 0.5 and is the likeliest; 3 after 2 1 has 0.1 and is not
     assert scores.log_probabilities == pytest.approx([math.log(0.5), math.log(0.1)])
     assert scores.perplexity == pytest.approx(1 / math.sqrt(0.5 * 0.1))
     assert (scores.accuracy, scores.tokens) == (0.5, 2)
 
 
-def test_a_glm_is_scored_on_the_tokens_of_the_text_alone(tokenizer, tiny_model):
-    tiny_model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+def test_a_glm_is_scored_on_the_tokens_of_the_text_alone(tokenizer, text_model):
     collator = DataCollatorForBlankInfilling(tokenizer)
     rows = [tokenizer(text)["input_ids"] for text in ("Ada wrote the first program.", "A moth in the relay.")]
     examples = [collator.blank({"input_ids": row}) for row in rows]
     tokens = text_tokens(tokenizer)
-    scores = score_glm(tiny_model, collator, examples, tokens, batch_size=1)
+    alone, together = (
+        Scored.together(score_rows(text_model, examples, tokenizer.pad_token_id, batch_size, tokens))
+        for batch_size in (1, 2)
+    )
     expected, hits = [], []
-    for example in examples:
+    for row, example in zip(rows, examples, strict=True):
         inputs = {name: torch.tensor([example[name]]) for name in example if name != "labels"}
-        logits = tiny_model(**inputs).logits[0]
-        for place, label in enumerate(example["labels"]):
-            if label in tokens:
-                chances = logits[place, tokens].softmax(-1)
-                expected.append(chances[tokens.index(label)].log().item())
-                hits.append(tokens[int(chances.argmax())] == label)
-    assert scores.tokens == len(expected)
-    assert scores.accuracy == pytest.approx(np.mean(hits))
-    assert scores.perplexity == pytest.approx(math.exp(-np.mean(expected)), rel=1e-4)
-    together = score_glm(tiny_model, collator, examples, tokens, batch_size=2)
-    assert scores.hits == together.hits
-    assert scores.log_probabilities == pytest.approx(together.log_probabilities, rel=1e-4)
-
-
-def test_all_models_are_scored_on_the_same_tokens(tokenizer, tiny_model):
-    tiny_model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    collator, tokens = DataCollatorForBlankInfilling(tokenizer), text_tokens(tokenizer)
-    rng = random.Random(0)
-    rows = [[tokenizer.cls_token_id, *rng.choices(tokens, k=30), tokenizer.eos_token_id] for _ in range(5)]
-    examples = [collator.blank({"input_ids": row}) for row in rows]
-
-    class Even:
-        def distribution(self, context):
-            return np.full(len(tokenizer), 1 / len(tokenizer))
-
-    left = score_blanks(Even(), rows, examples, tokens)
-    assert left.tokens == score_glm(tiny_model, collator, examples, tokens).tokens
-    assert left.perplexity == pytest.approx(len(tokenizer))
+        logits = text_model(**inputs).logits[0]
+        labels = [(place, label) for place, label in enumerate(example["labels"]) if label in tokens]
+        assert [label for _, label in labels] == [row[p] for p in blanked_places(example) if row[p] in tokens]
+        for place, label in labels:
+            chances = logits[place, tokens].softmax(-1)
+            expected.append(chances[tokens.index(label)].log().item())
+            hits.append(tokens[int(chances.argmax())] == label)
+    assert alone.tokens == len(expected)
+    assert alone.accuracy == pytest.approx(np.mean(hits))
+    assert alone.perplexity == pytest.approx(math.exp(-np.mean(expected)), rel=1e-4)
+    assert alone.hits == together.hits
+    assert alone.log_probabilities == pytest.approx(together.log_probabilities, rel=1e-4)

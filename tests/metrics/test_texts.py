@@ -8,50 +8,60 @@ import pytest
 from transformers_glm.metrics.texts import check_metrics, check_units, score_texts
 
 
-def score(name, prediction, *references, units="english"):
-    return score_texts([name], [prediction], [list(references)], units)
-
-
-def test_rouge_is_the_f_measure_of_shared_units():
+BY_HAND = {
     # 2 of 3 unigrams, 1 of 2 bigrams; stems are shared
-    expected = {"rouge1": 200 / 3, "rouge2": 50.0, "rougeL": 200 / 3, "rougeLsum": 200 / 3}
-    assert score("rouge", "the cats sat", "the cat stood") == pytest.approx(expected)
-    assert score("rouge", "the cats sat", "the cat stood", units="words")["rouge1"] == pytest.approx(100 / 3)
-
-
-def test_rouge_of_chinese_counts_characters():
+    "rouge is the F-measure of shared units": (
+        *("rouge", "english", "the cats sat", ["the cat stood"]),
+        {"rouge1": 200 / 3, "rouge2": 50, "rougeL": 200 / 3, "rougeLsum": 200 / 3},
+    ),
+    "words have no stems": ("rouge", "words", "the cats sat", ["the cat stood"], {"rouge1": 100 / 3}),
     # four of five, the Latin word is one of them
-    result = score("rouge", "用GLM填空", "用GLM填字", units="characters")
-    assert result["rouge1"] == pytest.approx(75.0)
-    assert score("rouge", "填空", "填空", units="english")["rouge1"] == 0  # rouge_score's own words are those of ASCII
+    "rouge of Chinese counts characters": ("rouge", "characters", "用GLM填空", ["用GLM填字"], {"rouge1": 75}),
+    "rouge_score's own words are those of ASCII": ("rouge", "english", "填空", ["填空"], {"rouge1": 0}),
+    "other alphabets keep their letters": (
+        *("rouge", "words", "schöne grüne Bäume", ["schöne alte Bäume"]),
+        {"rouge1": 200 / 3},
+    ),
+    "rougeLsum goes sentence by sentence": (
+        *("rouge", "english", "It ran. We sat.", ["We sat. It ran."]),
+        {"rougeL": 50, "rougeLsum": 100},
+    ),
+    "the best reference counts": ("rouge", "english", "a b", ["c d", "a b"], {"rouge1": 100}),
+    "and for meteor": ("meteor", "english", "a b", ["c d", "a b"], {"meteor_exact_stem": 100 * (1 - 0.5 / 8)}),
+    # 5/6 words, 3/5 pairs, 2/4 triples, 1/3 quadruples; no penalty, the lengths are equal
+    "bleu is the geometric mean of four precisions": (
+        *("bleu", "english", "the cat sat on a mat", ["the cat sat on the mat"]),
+        {"bleu": 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25},
+    ),
+    "bleu of Chinese counts characters": ("bleu", "characters", "我们填一个空", ["我们填一个空"], {"bleu": 100}),
+    "chrf of the same text": ("chrf", "english", "abc", ["abc"], {"chrf": 100}),
+    "chrf of another text": ("chrf", "english", "xyz", ["abc"], {"chrf": 0}),
+    # precision 1, recall 3/4: 3/4 / (0.9 + 0.1 * 3/4); one chunk of three
+    "meteor matches words, then stems": (
+        *("meteor", "english", "the cats sat", ["the cat sat down"]),
+        {"meteor_exact_stem": 100 * 0.75 / 0.975 * (1 - 0.5 / 27)},
+    ),
+    # all match, in two chunks of two
+    "meteor punishes broken order": (
+        *("meteor", "english", "c d a b", ["a b c d"]),
+        {"meteor_exact_stem": 100 * (1 - 0.5 / 8)},
+    ),
+    "meteor of nothing": ("meteor", "english", "", ["a b"], {"meteor_exact_stem": 0}),
+}
 
 
-def test_rouge_of_other_alphabets_keeps_their_letters():
-    assert score("rouge", "schöne grüne Bäume", "schöne alte Bäume", units="words")["rouge1"] == pytest.approx(200 / 3)
+@pytest.mark.parametrize("case", BY_HAND)
+def test_each_metric_is_what_it_is_by_hand(case):
+    name, units, prediction, references, expected = BY_HAND[case]
+    scores = score_texts([name], [prediction], [references], units)
+    assert {key: scores[key] for key in expected} == pytest.approx(expected)
+    if name == "bleu":
+        assert f"tok:{'zh' if units == 'characters' else '13a'}" in scores["bleu_signature"]
 
 
-def test_rouge_lsum_goes_sentence_by_sentence():
-    result = score("rouge", "It ran. We sat.", "We sat. It ran.")
-    assert (result["rougeL"], result["rougeLsum"]) == (pytest.approx(50.0), pytest.approx(100.0))
-
-
-def test_the_best_reference_counts():
-    assert score("rouge", "a b", "c d", "a b")["rouge1"] == pytest.approx(100.0)
-    assert score("meteor", "a b", "c d", "a b")["meteor_exact_stem"] == pytest.approx(100 * (1 - 0.5 / 8))
+def test_texts_may_have_more_references_than_others():
     uneven = [["x y z w"], ["q", "a b c d"]]
     assert score_texts(["bleu"], ["x y z w", "a b c d"], uneven)["bleu"] == pytest.approx(100.0)
-
-
-def test_bleu_is_the_geometric_mean_of_four_precisions():
-    # 5/6 words, 3/5 pairs, 2/4 triples, 1/3 quadruples; no penalty, the lengths are equal
-    result = score("bleu", "the cat sat on a mat", "the cat sat on the mat")
-    assert result["bleu"] == pytest.approx(100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25)
-    assert "tok:13a" in result["bleu_signature"]
-
-
-def test_bleu_of_chinese_counts_characters():
-    result = score("bleu", "我们填一个空", "我们填一个空", units="characters")
-    assert result["bleu"] == pytest.approx(100.0) and "tok:zh" in result["bleu_signature"]
 
 
 @pytest.mark.parametrize(
@@ -71,28 +81,9 @@ def test_units_that_the_references_are_not_of_are_refused(text, units, remedy):
 
 
 def test_units_of_other_texts_are_free():
-    for text, units in (
-        ("schöne grüne Bäume", "english"),
-        ("the word 空", "english"),
-        ("한국어 문장", "words"),
-        ("12 %", "english"),
-    ):
-        check_units([text], units, "val.tsv")
-
-
-def test_chrf_of_a_different_text_is_zero():
-    assert score("chrf", "abc", "abc") == {"chrf": pytest.approx(100.0)}
-    assert score("chrf", "xyz", "abc") == {"chrf": 0.0}
-
-
-def test_meteor_matches_words_then_stems_and_punishes_broken_order():
-    # precision 1, recall 3/4: 3/4 / (0.9 + 0.1 * 3/4); one chunk of three
-    assert score("meteor", "the cats sat", "the cat sat down")["meteor_exact_stem"] == pytest.approx(
-        100 * 0.75 / 0.975 * (1 - 0.5 / 27)
-    )
-    # all match, in two chunks of two
-    assert score("meteor", "c d a b", "a b c d")["meteor_exact_stem"] == pytest.approx(100 * (1 - 0.5 / 8))
-    assert score("meteor", "", "a b")["meteor_exact_stem"] == 0
+    for text in ("schöne grüne Bäume", "the word 空", "12 %"):
+        check_units([text], "english", "val.tsv")
+    check_units(["한국어 문장"], "words", "val.tsv")
 
 
 def test_an_unknown_metric_is_refused_by_name():

@@ -43,48 +43,33 @@ def parse_flags(arguments: Sequence[str]) -> Namespace:
     return options
 
 
-def readable(batch: list[str], tokenizer, positions: int) -> tuple[list[str], list[str]]:
-    """The texts that can be filled, and what is wrong with the others: one bad line does not end a long input."""
-    from ..infilling import read_prompt
-
-    texts, errors = [], []
-    for text in batch:
-        try:
-            read_prompt(text, tokenizer, positions)
-        except ValueError as error:
-            errors.append(f"error: {error}")
-        else:
-            texts.append(text)
-    return texts, errors
-
-
 def main(arguments: Sequence[str]) -> None:
     """Print each text with its blanks filled; the exit status is 1 if one could not be."""
     args = parse_flags(arguments)
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, set_seed
     from transformers.utils import logging
 
-    from ..infilling import fill_blanks
+    from ..infilling import fill_blanks, read_prompt
 
     logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForSeq2SeqLM.from_pretrained(args.model).eval()
     set_seed(args.seed)
-    settings = {
-        "max_new_tokens": args.max_new_tokens,
-        "num_beams": args.num_beams,
-        "num_return_sequences": args.num_return_sequences,
-        "do_sample": args.do_sample,
-    }
-    if args.do_sample:
-        settings |= {"temperature": args.temperature, "top_k": args.top_k}
+    names = ["max_new_tokens", "num_beams", "num_return_sequences", "do_sample"]
+    names += ["temperature", "top_k"] if args.do_sample else []
+    settings = {name: getattr(args, name) for name in names}
     texts = iter(args.texts) if args.texts else (line.rstrip("\n") for line in sys.stdin if line.strip())
-    refused = 0
+    refused = False
     for batch in iter(lambda: list(islice(texts, args.batch_size)), []):  # a long input is answered as it is read
-        batch, errors = readable(batch, tokenizer, model.config.max_sequence_length + 1)
-        refused += len(errors)
-        print(*errors, sep="\n", end="\n" if errors else "", file=sys.stderr)
-        for filled in fill_blanks(model, tokenizer, batch, batch_size=args.batch_size, **settings):
+        readable = []
+        for text in batch:  # one bad line does not end a long input
+            try:
+                read_prompt(text, tokenizer, model.config.max_sequence_length + 1)
+                readable.append(text)
+            except ValueError as error:
+                print(f"error: {error}", file=sys.stderr)
+                refused = True
+        for filled in fill_blanks(model, tokenizer, readable, batch_size=args.batch_size, **settings):
             for one in filled if isinstance(filled, list) else [filled]:
                 print(json.dumps(vars(one), ensure_ascii=False) if args.json else one.text, flush=True)
     if refused:

@@ -2,7 +2,7 @@
 """How GLM reads a text as a language model (paper, section 3.4): windows, and texts without their last word."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
@@ -12,42 +12,28 @@ from blank_infilling_glm import IGNORE, Blank, lay_out
 Context = Literal["bidirectional", "unidirectional"]
 
 
-class Window(NamedTuple):
+def windows(tokens: Sequence[int], width: float, stride: int) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
     """
-    A stretch of a text whose tokens from `scored` on are scored; those before are context.
+    Windows in which each token of a text except the first is scored exactly once: the tokens before, and those that are scored.
+
+        tokens 0 to 9, width 6, stride 2      0, 1 2 3 4 5
+                                              2 3 4 5, 6 7
+                                              4 5 6 7, 8 9
 
     Args:
-        start, stop (`int`): the stretch, half-open, in tokens of the text.
-        scored (`int`): the first token that is scored.
-    """
-
-    start: int
-    stop: int
-    scored: int
-
-
-def windows(length: int, width: int, stride: int) -> Iterator[Window]:
-    """
-    Windows in which each token of a text except the first is scored exactly once.
-
-        length 10, width 6, stride 2      0 [1 2 3 4 5]
-                                          2  3 4 5 [6 7]
-                                          4  5 6 7 [8 9]
-
-    Args:
-        length (`int`): tokens of the text.
-        width (`int`): the most tokens of a window.
+        tokens (`Sequence[int]`): the text.
+        width (`int` or `math.inf`): the most tokens of a window.
         stride (`int`): tokens that each window except the first scores; less than `width`.
+
+    Raises:
+        `ValueError`: the stride leaves no token before, or scores none.
     """
     if not 0 < stride < width:
         raise ValueError(f"The stride {stride} is not between 0 and the window's width {width}: choose one that is.")
-    stop = min(width, length)
-    if length > 1:
-        yield Window(0, stop, 1)
-    while stop < length:
-        start = stop - width + stride
-        stop, scored = min(start + width, length), stop
-        yield Window(start, stop, scored)
+    start, scored, stop = 0, 1, min(width, len(tokens))
+    while scored < stop:
+        yield tokens[start:scored], tokens[scored:stop]
+        start, scored, stop = stop - width + stride, stop, min(stop + stride, len(tokens))
 
 
 def lay_out_scored(
@@ -89,10 +75,9 @@ def lay_out_scored(
 
 
 def last_word(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The tokens before the last word of a text, and those of the word, a space before it."""
-    words = text.split()
-    start = text.rfind(words[-1])
-    return text_ids(text[:start].strip(), tokenizer), text_ids(f" {words[-1]}", tokenizer)
+    """The tokens before the last word of a text of two or more, and those of the word, a space before it."""
+    before, word = text.rsplit(maxsplit=1)
+    return text_ids(before.strip(), tokenizer), text_ids(f" {word}", tokenizer)
 
 
 def text_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -5,15 +5,14 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase, set_seed
 
 from ..agreement import check_agreement
 from ..data.sources import DocumentSource, load_documents
 from ..data.task_rows import RowSource, load_rows
 from ..data.templates import column_of
-from ..metrics.ngrams import Trigram
 from ..runs.results import write_results
 from . import scoring
 from .rows import Context
@@ -24,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 TRIGRAM = "trigram"
 SHORT = {"bidirectional": "bi", "unidirectional": "uni", TRIGRAM: TRIGRAM}
-COUNTS = {"tokens", "words", "characters"}  # of the texts, whatever the context
+# the same whatever the context
+COUNTS = {"eval_rows", "width", "stride", "tokens", "words", "characters", "lambada_rows"}
 
 
 @dataclass
@@ -101,28 +101,29 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
         "evaluation_data": " ".join([*args.perplexity_data, *filter(None, [args.lambada_data])]) or None,
         "parameters": model.num_parameters(),
     }
-    trigram, contexts = None, [*args.context]
+    models: dict[str, Any] = dict.fromkeys(args.context, model)
     if args.trigram_data:
         texts = map(_normalization(args), _texts(args.trigram_data, args))
-        trigram = scoring.fit_trigram(list(texts), tokenizer)
-        contexts.append(TRIGRAM)
-    run = _Run(args, model, tokenizer, _mask_id(args, tokenizer), trigram)
+        models[TRIGRAM] = scoring.fit_trigram(list(texts), tokenizer)
+    mask = _mask_id(args, tokenizer)
     predictions: list[dict[str, Any]] = []
     for kind, data, read, measure in (
         ("perplexity", args.perplexity_data, _perplexity_texts, _perplexity),
         ("last word", args.lambada_data, _last_word_texts, _last_words),
     ):
-        if not data:
-            continue
-        texts = read(args)
-        for context in contexts:
-            values, rows = measure(run, texts, context)
-            metrics |= values
-            predictions += [{"kind": kind, "context": context, **row} for row in rows]
+        texts = read(args) if data else []
+        for context, one in models.items() if data else ():
+            settings = {} if context == TRIGRAM else {"context": context, "mask": mask, "batch_size": args.batch_size}
+            values, rows = measure(args, one, tokenizer, texts, settings)
+            metrics |= {
+                name if name in COUNTS else f"{name}_{SHORT[context]}": value for name, value in values.items()
+            }
+            if settings:
+                predictions += [{"kind": kind, "context": context, **row} for row in rows]
     if args.generate:
         set_seed(args.seed)
         sampling = {name: getattr(args, name) for name in ("temperature", "top_k", "max_new_tokens")}
-        texts = scoring.generate_texts(model, tokenizer, args.generate, run.mask, do_sample=True, **sampling)
+        texts = scoring.generate_texts(model, tokenizer, args.generate, mask, do_sample=True, **sampling)
         metrics["generated"] = len(texts)
         predictions += [{"kind": "generated", "text": text} for text in texts]
     metrics["command"] = command
@@ -130,44 +131,27 @@ def evaluate_lm(args: LanguageModelingArguments, command: str) -> dict[str, Any]
     return metrics
 
 
-class _Run(NamedTuple):
-    args: LanguageModelingArguments
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    mask: int
-    trigram: Trigram | None
-
-
-Measured = tuple[dict[str, Any], list[dict[str, Any]]]  # metrics and predictions
-
-
-def _perplexity(run: _Run, texts: Sequence[str], context: str) -> Measured:
-    args, normalize = run.args, _normalization(run.args)
-    if context == TRIGRAM:
-        value = scoring.trigram_perplexity(run.trigram, list(map(normalize, texts)), run.tokenizer)
-        return {"perplexity_trigram": value}, []
-    width = args.width or run.model.config.max_sequence_length - 1
-    stride = args.stride or min(256, width // 2)
-    windows = {"width": width, "stride": stride}
-    settings = {"context": context, "mask": run.mask, "batch_size": args.batch_size, "normalize": normalize}
-    scores = scoring.score_texts(run.model, run.tokenizer, texts, **windows, **settings)
+def _perplexity(args, model, tokenizer, texts, settings):
+    windows = {}
+    if settings:
+        width = args.width or model.config.max_sequence_length - 1
+        windows = {"width": width, "stride": args.stride or min(256, width // 2)}
+    normalize = _normalization(args)
+    scores = scoring.score_texts(model, tokenizer, texts, normalize=normalize, **windows, **settings)
     values = scoring.perplexities(scores)
+    if not settings:
+        return {"perplexity": values["perplexity"]}, []
     if "words" not in values:
         logger.warning(
             "The texts have no spaces between words: there is no perplexity per word, see bits_per_character."
         )
-    named = {name if name in COUNTS else f"{name}_{SHORT[context]}": value for name, value in values.items()}
-    return {"eval_rows": len(texts), **windows, **named}, [score._asdict() for score in scores]
+    return {"eval_rows": len(texts), **windows, **values}, [score._asdict() for score in scores]
 
 
-def _last_words(run: _Run, texts: Sequence[str], context: str) -> Measured:
-    if context == TRIGRAM:
-        guesses, rows = scoring.trigram_last_words(run.trigram, texts, run.tokenizer), []
-    else:
-        settings = {"context": context, "mask": run.mask, "batch_size": run.args.batch_size}
-        guesses = rows = scoring.score_last_words(run.model, run.tokenizer, texts, **settings)
-    named = {f"lambada_{name}_{SHORT[context]}": value for name, value in scoring.last_word_metrics(guesses).items()}
-    return {"lambada_rows": len(texts)} | named, rows
+def _last_words(args, model, tokenizer, texts, settings):
+    guesses = scoring.score_last_words(model, tokenizer, texts, **settings)
+    named = {f"lambada_{name}": value for name, value in scoring.last_word_metrics(guesses).items()}
+    return {"lambada_rows": len(texts), **named}, guesses
 
 
 def _texts(paths: Sequence[str], args: LanguageModelingArguments) -> Iterator[str]:

@@ -3,56 +3,45 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from blank_infilling_glm import IGNORE
-
-from ..blanking.batching import pad
-from ..blanking.rows import Example
 from ..metrics.base import Scored
 from ..metrics.ngrams import Trigram, score_left_to_right
-from ..metrics.spans import text_tokens
-from .rows import Context, last_word, lay_out_scored, text_ids, windows
+from ..metrics.spans import score_rows, text_tokens
+from .rows import last_word, lay_out_scored, text_ids, windows
 
 
-@torch.inference_mode()
-def score_rows(
-    model: PreTrainedModel,
-    rows: Sequence[dict[str, list[int]]],
-    pad_token_id: int,
+def score_pairs(
+    model: PreTrainedModel | Trigram,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+    *,
+    ends: bool = False,
     batch_size: int = 8,
+    **layout: Any,
 ) -> Iterator[Scored]:
     """
-    Score the labelled tokens of rows.
+    Score the second list of tokens of each pair, given the first.
 
     Args:
-        model ([`GLMForConditionalGeneration`]): the model.
-        rows (`Sequence[dict[str, list[int]]]`): as of `lay_out`.
-        pad_token_id (`int`): id of the padding.
-        batch_size (`int`, *optional*, defaults to 8): rows that are scored together.
+        model ([`GLMForConditionalGeneration`] or [`Trigram`]): the model; a trigram needs none of the settings below.
+        tokenizer ([`GLMTokenizer`]): the tokenizer of both.
+        pairs (`Sequence[tuple[Sequence[int], Sequence[int]]]`): the tokens.
+        ends (`bool`, *optional*, defaults to `False`): whether the text ends with them; a long one loses its left end.
+        batch_size (`int`, *optional*, defaults to 8): pairs that are scored together.
+        layout: `context` and `mask` of [`lay_out_scored`].
     """
-    for start in range(0, len(rows), batch_size):
-        examples: list[Example] = [
-            {column: np.array(values) for column, values in row.items()} for row in rows[start : start + batch_size]
-        ]
-        batch = {
-            column: values.to(model.device)
-            for column, values in pad(examples, pad_token_id=pad_token_id, side="left").items()
-        }
-        labels = batch.pop("labels")
-        first = int((labels != IGNORE).any(0).nonzero()[0])
-        labels = labels[:, first:]  # of a vocabulary's size for each position, only those that are scored
-        logits = model(**batch, logits_to_keep=labels.shape[1], use_cache=False).logits
-        for row_logits, row_labels in zip(logits, labels, strict=True):
-            scored = row_labels != IGNORE
-            chosen, wanted = row_logits[scored].float(), row_labels[scored]
-            of_wanted = chosen.log_softmax(-1).gather(-1, wanted[:, None]).squeeze(-1)
-            yield Scored(of_wanted.tolist(), (chosen.argmax(-1) == wanted).tolist())
+    if isinstance(model, Trigram):
+        places = (range(len(before), len(before) + len(scored)) for before, scored in pairs)
+        return score_left_to_right(model, [[*before, *scored] for before, scored in pairs], places)
+    longest = model.config.max_sequence_length if ends else None
+    rows = [lay_out_scored(*pair, tokenizer=tokenizer, ends=ends, longest=longest, **layout) for pair in pairs]
+    return score_rows(model, rows, tokenizer.pad_token_id, batch_size)
 
 
 # a line break with spaces round it is a token of WikiText and PTB
@@ -73,52 +62,40 @@ class TextScores(NamedTuple):
 
 
 def score_texts(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Trigram,
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     *,
-    context: Context,
-    width: int,
-    stride: int,
-    mask: int,
-    batch_size: int = 8,
+    width: float = math.inf,
+    stride: int = 1,
     normalize: Callable[[str], str] = str,
+    **settings: Any,
 ) -> list[TextScores]:
     """
     Score every token of each text except its first, given the text before it.
 
     Args:
-        model ([`GLMForConditionalGeneration`]): the model.
-        tokenizer ([`GLMTokenizer`]): its tokenizer.
+        model, tokenizer: as of [`score_pairs`]; without a width, which a trigram does not need, a text is one window.
         texts (`Sequence[str]`): the texts; special tokens in them are read as plain text.
-        context (`str`): `"bidirectional"` or `"unidirectional"`, see [`lay_out_scored`].
         width (`int`): tokens of a window; at most the model's `max_sequence_length`.
         stride (`int`): tokens that a window scores.
-        mask (`int`): id of the mask token of the blank.
-        batch_size (`int`, *optional*, defaults to 8): windows that are scored together.
         normalize (`Callable`, *optional*): what is done to a text before it is encoded; words are counted before.
+        settings: `context`, `mask` and `batch_size`, as of [`score_pairs`].
     """
-    if width > model.config.max_sequence_length:
+    if not isinstance(model, Trigram) and width > model.config.max_sequence_length:
         raise ValueError(
             f"A window of {width} tokens does not fit the model's max_sequence_length {model.config.max_sequence_length}. "
             "Give a smaller width."
         )
     encoded = [text_ids(normalize(text), tokenizer) for text in texts]
-    places = [
-        (number, window) for number, tokens in enumerate(encoded) for window in windows(len(tokens), width, stride)
-    ]
-    rows = [
-        lay_out_scored(encoded[n][start:scored], encoded[n][scored:stop], context, tokenizer, mask)
-        for n, (start, stop, scored) in places
-    ]
-    sums, counts = [0.0] * len(texts), [0] * len(texts)
-    for (number, _), scored in zip(places, score_rows(model, rows, tokenizer.pad_token_id, batch_size), strict=True):
-        sums[number] += math.fsum(scored.log_probabilities)
-        counts[number] += len(scored.log_probabilities)
-    return [
-        TextScores(total, count, len(WORD.findall(text.strip())), len(text) - len(tokenizer.decode(tokens[:1])))
-        for total, count, text, tokens in zip(sums, counts, texts, encoded, strict=True)
-    ]
+    pairs = [list(windows(tokens, width, stride)) for tokens in encoded]
+    scored, scores = score_pairs(model, tokenizer, list(chain(*pairs)), **settings), []
+    for text, tokens, of_text in zip(texts, encoded, pairs, strict=True):
+        parts = list(islice(scored, len(of_text)))
+        total = sum(math.fsum(part.log_probabilities) for part in parts)
+        words, characters = len(WORD.findall(text.strip())), len(text) - len(tokenizer.decode(tokens[:1]))
+        scores.append(TextScores(total, sum(part.tokens for part in parts), words, characters))
+    return scores
 
 
 def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
@@ -146,16 +123,12 @@ def perplexities(scores: Sequence[TextScores]) -> dict[str, float | int]:
 
 
 def score_last_words(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    *,
-    context: Context,
-    mask: int,
-    batch_size: int = 8,
+    model: PreTrainedModel | Trigram, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], **settings: Any
 ) -> list[dict[str, Any]]:
     """
     LAMBADA: whether all tokens of the last word of each text are the most probable ones, each given those before it.
+
+    Its arguments are those of [`score_texts`] that are not of windows.
 
     Returns:
         `list[dict[str, Any]]`: `answer`, `correct` and `log_probability` of each text.
@@ -163,24 +136,18 @@ def score_last_words(
     Raises:
         `ValueError`: a text has fewer than two words, or a last one of more than 40 characters, as texts without spaces.
     """
-    rows = []
     for number, text in enumerate(texts, 1):
-        if len(text.split()) < 2:
+        *before, word = text.split() or [""]
+        if not before:
             raise ValueError(
                 f"Text {number} has no word before its last one: {text!r}. Give texts of two words or more."
             )
-        if len(text.split()[-1]) > LONGEST_WORD:
+        if len(word) > LONGEST_WORD:
             raise ValueError(
-                f"The last word of text {number} has {len(text.split()[-1])} characters: {text[-40:]!r}. Give texts with spaces "
-                "between their words."
+                f"The last word of text {number} has {len(word)} characters: {text[-40:]!r}. Give texts with spaces between "
+                "their words."
             )
-        before, word = last_word(text, tokenizer)
-        longest = model.config.max_sequence_length
-        rows.append(lay_out_scored(before, word, context, tokenizer, mask, ends=True, longest=longest))
-    return _guesses(texts, score_rows(model, rows, tokenizer.pad_token_id, batch_size))
-
-
-def _guesses(texts: Sequence[str], words: Iterable[Scored]) -> list[dict[str, Any]]:
+    words = score_pairs(model, tokenizer, [last_word(text, tokenizer) for text in texts], ends=True, **settings)
     return [
         {"answer": text.split()[-1], "correct": all(word.hits), "log_probability": math.fsum(word.log_probabilities)}
         for text, word in zip(texts, words, strict=True)
@@ -204,22 +171,6 @@ def fit_trigram(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tri
     """An interpolated trigram of the tokens of `texts`, none of them special."""
     rows = [text_ids(text, tokenizer) for text in texts]
     return Trigram(rows, text_tokens(tokenizer), len(tokenizer))
-
-
-def trigram_perplexity(trigram: Trigram, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> float:
-    """The perplexity of all tokens of each text except its first, each given the two before it."""
-    rows = [text_ids(text, tokenizer) for text in texts]
-    return Scored.together(score_left_to_right(trigram, rows, [range(1, len(row)) for row in rows])).perplexity
-
-
-def trigram_last_words(
-    trigram: Trigram, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
-) -> list[dict[str, Any]]:
-    """As [`score_last_words`]: the last word is right where each of its tokens is the most probable one."""
-    pairs = [last_word(text, tokenizer) for text in texts]
-    rows = [[*before, *word] for before, word in pairs]
-    places = [range(len(before), len(row)) for (before, _), row in zip(pairs, rows, strict=True)]
-    return _guesses(texts, score_left_to_right(trigram, rows, places))
 
 
 def generate_texts(

@@ -5,7 +5,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 
@@ -20,13 +19,6 @@ def contexts(row: Sequence[int]) -> list[Context]:
     """The two tokens to the left of each token of a row."""
     padded = [OUTSIDE, OUTSIDE, *row]
     return list(zip(padded, padded[1:-1], strict=False))
-
-
-class LeftToRight(Protocol):
-    """A model of the next token after two others."""
-
-    def distribution(self, context: Context) -> np.ndarray:
-        """The probability of each token, shape `(V,)`."""
 
 
 class Unigram:
@@ -50,7 +42,7 @@ class Unigram:
         return self.chances
 
 
-class Trigram:
+class Trigram(Unigram):
     """
     Interpolated trigram: the frequencies after two tokens, mixed with those after one, mixed with those anywhere.
 
@@ -59,14 +51,11 @@ class Trigram:
 
         p(c | a b) = n / (n + k) * count(a b c) / n + k / (n + k) * p(c | b)        n = count(a b), k = kinds after a b
 
-    Args:
-        rows (`Iterable[Sequence[int]]`): the text.
-        tokens (`Sequence[int]`): the ids that can be predicted; others are context only.
-        vocab_size (`int`): length of the distributions.
+    It is made as [`Unigram`] is; tokens that cannot be predicted are context only.
     """
 
     def __init__(self, rows: Sequence[Sequence[int]], tokens: Sequence[int], vocab_size: int):
-        self.unigram = Unigram(rows, tokens, vocab_size)
+        super().__init__(rows, tokens, vocab_size)
         self.after: dict[Context | int, Counter] = defaultdict(Counter)
         predictable = set(tokens)
         for row in rows:
@@ -77,7 +66,7 @@ class Trigram:
 
     def distribution(self, context: Context) -> np.ndarray:
         """The probability of each token after `context`, shape `(V,)`."""
-        chances = self.unigram.distribution(context)
+        chances = super().distribution(context)
         for known in (context[1], context):
             if known in self.after:
                 counts = self.after[known]
@@ -88,7 +77,7 @@ class Trigram:
 
 
 def score_left_to_right(
-    model: LeftToRight, rows: Iterable[Sequence[int]], places: Iterable[Iterable[int]]
+    model: Unigram, rows: Iterable[Sequence[int]], places: Iterable[Iterable[int]]
 ) -> Iterator[Scored]:
     """The tokens at the given places of each row, each given the two before it."""
     distribution = lru_cache(maxsize=512)(model.distribution)  # each is as long as the vocabulary

@@ -2,7 +2,8 @@
 """Accuracy and perplexity per blanked token, of a GLM and of models that see the text to the left."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,9 +12,8 @@ from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBas
 
 from blank_infilling_glm import IGNORE
 
-from ..blanking.collator import DataCollatorForBlankInfilling
+from ..blanking.batching import pad
 from .base import Metric, Scored
-from .ngrams import LeftToRight, score_left_to_right
 
 
 class SpanMetric(Metric):
@@ -38,8 +38,6 @@ class SpanAccuracy(SpanMetric):
         >>> SpanAccuracy().compute(predictions=[5, 6, 7, 8], references=[-100, 6, 7, 9])
         {'accuracy': 0.6666666666666666, 'tokens': 3}
     """
-
-    inputs = {"predictions": Value("int64"), "references": Value("int64")}
 
     def _of_labelled(self, predictions, references):
         return {"accuracy": float((predictions == references).mean())}
@@ -91,19 +89,16 @@ class SpanMetrics:
     """
 
     def __init__(self):
-        self.accuracy = SpanAccuracy(keep_in_memory=True)
-        self.perplexity = SpanPerplexity(keep_in_memory=True)
+        self.metrics = [SpanAccuracy(keep_in_memory=True), SpanPerplexity(keep_in_memory=True)]
 
     def __call__(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
         """Add a batch; with `compute_result`, the metrics of all batches since the last result."""
         labelled = prediction.label_ids != IGNORE
-        labels = prediction.label_ids[labelled]
-        tokens, log_probabilities = (values[labelled] for values in prediction.predictions)
-        self.accuracy.add_batch(predictions=tokens.tolist(), references=labels.tolist())
-        self.perplexity.add_batch(predictions=log_probabilities.tolist(), references=labels.tolist())
-        if not compute_result:
-            return {}
-        return self.accuracy.compute() | self.perplexity.compute()
+        labels = prediction.label_ids[labelled].tolist()
+        for metric, values in zip(self.metrics, prediction.predictions, strict=True):
+            metric.add_batch(predictions=values[labelled].tolist(), references=labels)
+        results = [metric.compute() for metric in self.metrics] if compute_result else []
+        return {name: value for result in results for name, value in result.items()}
 
 
 def text_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -112,70 +107,51 @@ def text_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 @torch.inference_mode()
-def score_glm(
+def score_rows(
     model: PreTrainedModel,
-    collator: DataCollatorForBlankInfilling,
-    examples: Sequence[Mapping[str, list[int]]],
-    tokens: Sequence[int],
-    batch_size: int = 64,
-) -> Scored:
+    rows: Sequence[Mapping[str, Sequence[int]]],
+    pad_token_id: int,
+    batch_size: int = 8,
+    tokens: Sequence[int] | None = None,
+) -> Iterator[Scored]:
     """
-    Score the blanked tokens of examples that are blanked already.
-
-    The end of a piece is not scored, and the probability is shared out among `tokens` alone: so a GLM, which has to know
-    where a piece ends, and models without an end answer the same question, "which token of the text stands here?"
-    """
-    others = torch.ones(model.config.vocab_size, dtype=torch.bool)
-    others[list(tokens)] = False
-    parts = []
-    for start in range(0, len(examples), batch_size):
-        batch = collator(examples[start : start + batch_size])
-        labels = batch.pop("labels")
-        scored = (labels != IGNORE) & ~others[labels.clamp(min=0)]
-        logits = model(**batch).logits[scored].float().masked_fill(others, -math.inf)  # (scored, V)
-        chosen = logits.log_softmax(-1).gather(-1, labels[scored].unsqueeze(-1)).squeeze(-1)
-        parts.append(Scored(chosen.tolist(), (logits.argmax(-1) == labels[scored]).tolist()))
-    return Scored.together(parts)
-
-
-def score_blanks(
-    model: LeftToRight,
-    rows: Sequence[Sequence[int]],
-    examples: Sequence[Mapping[str, list[int]]],
-    tokens: Sequence[int],
-) -> Scored:
-    """
-    Score the same tokens by a model that is given the two true tokens before each, even where these are blanked too.
+    Score the labelled tokens of each row by a GLM.
 
     Args:
-        model (`LeftToRight`): a baseline.
-        rows (`Sequence[Sequence[int]]`): the texts.
-        examples (`Sequence[Mapping[str, list[int]]]`): the same texts with blanks.
-        tokens (`Sequence[int]`): the ids that are scored.
+        model ([`GLMForConditionalGeneration`]): the model.
+        rows (`Sequence[Mapping[str, Sequence[int]]]`): as of `lay_out`.
+        pad_token_id (`int`): id of the padding.
+        batch_size (`int`, *optional*, defaults to 8): rows that are scored together.
+        tokens (`Sequence[int]`, *optional*):
+            The ids that are scored, among which alone the probability is shared out; all by default. With those of
+            [`text_tokens`] a GLM, which has to know where a piece ends, and models without an end answer the same question,
+            "which token of the text stands here?"
     """
-    scored = set(tokens)
-    places = (
-        [place for place in blanked_places(example) if row[place] in scored]
-        for row, example in zip(rows, examples, strict=True)
-    )
-    return Scored.together(score_left_to_right(model, rows, places))
+    others = torch.full([model.config.vocab_size], tokens is not None, device=model.device)
+    if tokens is not None:
+        others[list(tokens)] = False
+    for start in range(0, len(rows), batch_size):
+        batch = pad(rows[start : start + batch_size], pad_token_id=pad_token_id, side="left")
+        batch = {column: values.to(model.device) for column, values in batch.items()}
+        labels = batch.pop("labels")
+        first = int((labels != IGNORE).any(0).nonzero()[0])
+        labels = labels[:, first:]  # of a vocabulary's size for each position, only those that are scored
+        logits = model(**batch, logits_to_keep=labels.shape[1], use_cache=False).logits
+        for row_logits, row_labels in zip(logits, labels, strict=True):
+            scored = (row_labels != IGNORE) & ~others[row_labels.clamp(min=0)]
+            chosen, wanted = row_logits[scored].float().masked_fill(others, -math.inf), row_labels[scored]
+            of_wanted = chosen.log_softmax(-1).gather(-1, wanted[:, None]).squeeze(-1)
+            yield Scored(of_wanted.tolist(), (chosen.argmax(-1) == wanted).tolist())
 
 
-def blanked_places(example: Mapping[str, list[int]]) -> list[int]:
+def blanked_places(example: Mapping[str, Sequence[int]]) -> list[int]:
     """
     Where the blanked tokens of an example stand in the whole text, in the order of Part B.
 
         text         x1 x2 x3 x4 x5 x6        input_ids  x1 x2 [M] x4 [M]  S x5 x6  S x3        places  4, 5, 2
     """
-    part_a_length = example["block_position_ids"].index(1) if 1 in example["block_position_ids"] else 0
-    pieces: list[list[int]] = []  # position of the blank, number of tokens
-    for place in range(part_a_length, len(example["input_ids"])):
-        if example["block_position_ids"][place] == 1:
-            pieces.append([example["position_ids"][place], 0])
-        else:
-            pieces[-1][1] += 1
-    places = []
-    for position, length in pieces:
-        start = position + sum(other_length - 1 for other, other_length in pieces if other < position)
-        places += range(start, start + length)
-    return places
+    both = zip(example["position_ids"], example["block_position_ids"], strict=True)
+    part_b = [(blank, place) for blank, place in both if place]
+    lengths = Counter(blank for blank, _ in part_b)  # of the pieces, sop included
+    shifts = {blank: sum(n - 2 for other, n in lengths.items() if other < blank) for blank in lengths}
+    return [blank + shifts[blank] + place - 2 for blank, place in part_b if place > 1]

@@ -3,6 +3,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from types import SimpleNamespace
 from typing import Literal
 
 from datasets import Sequence as ListOf
@@ -17,11 +19,8 @@ UNSPACED = re.compile(
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
-ALPHA, BETA, GAMMA = (
-    0.9,
-    3.0,
-    0.5,
-)  # METEOR of 2005: weight of precision against recall, power and weight of the penalty
+# what rouge_score counts; in Chinese text a Latin word is one unit
+UNITS = {"words": re.compile(r"\w+"), "characters": re.compile(r"[a-z0-9]+|\w")}
 
 
 class TextMetric(Metric):
@@ -29,7 +28,7 @@ class TextMetric(Metric):
     A metric of generated texts, each held against one reference or more.
 
     `compute(predictions, references, units="english")` takes a `list` of `str`, a `list` of `list` of `str`, and what is
-    compared: "english" (words of English, stemmed where the metric stems), "words" (of any language) or "characters".
+    compared: "english" (words of English, stemmed where the metric stems), "words" (of any language with spaces) or "characters".
     """
 
     inputs = {"predictions": TEXT, "references": ListOf(TEXT)}
@@ -48,27 +47,15 @@ class Rouge(TextMetric):
 
     def _compute(self, predictions, references, units="english"):
         kinds = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-        scorer = self.computing.RougeScorer(
-            kinds, use_stemmer=True, tokenizer=None if units == "english" else Splitter(units)
-        )
-        totals = dict.fromkeys(kinds, 0.0)
+        tokenizer = None  # its own, for English
+        if units != "english":
+            tokenizer = SimpleNamespace(tokenize=lambda text: UNITS[units].findall(text.lower()))
+        scorer = self.computing.RougeScorer(kinds, use_stemmer=True, tokenizer=tokenizer)
+        scores = []
         for prediction, accepted in zip(predictions, references, strict=True):
-            prediction = SENTENCE_END.sub("\n", prediction)
-            scores = [scorer.score(SENTENCE_END.sub("\n", reference), prediction) for reference in accepted]
-            for kind in kinds:
-                totals[kind] += max(score[kind].fmeasure for score in scores)
-        return {kind: 100 * total / len(predictions) for kind, total in totals.items()}
-
-
-class Splitter:
-    """A tokenizer for rouge_score; in Chinese text a Latin word is one unit."""
-
-    def __init__(self, units: Units):
-        self.pattern = re.compile({"words": r"\w+", "characters": r"[a-z0-9]+|\w"}[units])
-
-    def tokenize(self, text: str) -> list[str]:
-        """The units of a text."""
-        return self.pattern.findall(text.lower())
+            prediction, *accepted = (SENTENCE_END.sub("\n", text) for text in (prediction, *accepted))
+            scores.append(scorer.score_multi(accepted, prediction))
+        return {kind: 100 * sum(score[kind].fmeasure for score in scores) / len(scores) for kind in kinds}
 
 
 class Bleu(TextMetric):
@@ -84,7 +71,7 @@ class Bleu(TextMetric):
 
     def _compute(self, predictions, references, units="english"):
         bleu = self.computing.BLEU(tokenize="zh" if units == "characters" else "13a")
-        score = bleu.corpus_score(predictions, _streams(references)).score
+        score = bleu.corpus_score(predictions, [*zip_longest(*references)]).score
         return {"bleu": score, "bleu_signature": str(bleu.get_signature())}
 
 
@@ -99,13 +86,7 @@ class Chrf(TextMetric):
     library = "sacrebleu.metrics"
 
     def _compute(self, predictions, references, units="english"):
-        return {"chrf": self.computing.CHRF().corpus_score(predictions, _streams(references)).score}
-
-
-def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
-    """One list for each reference of a text, as sacrebleu takes them, None where a text has fewer."""
-    most = max(map(len, references))
-    return [[row[place] if place < len(row) else None for row in references] for place in range(most)]
+        return {"chrf": self.computing.CHRF().corpus_score(predictions, [*zip_longest(*references)]).score}
 
 
 class Meteor(TextMetric):
@@ -124,27 +105,15 @@ class Meteor(TextMetric):
 
     def _compute(self, predictions, references, units="english"):
         split = re.compile(r"[a-z0-9]+|\S" if units == "characters" else r"\w+|[^\w\s]").findall
+        without_synonyms = SimpleNamespace(synsets=lambda word: [])
         total = 0.0
         for prediction, accepted in zip(predictions, references, strict=True):
-            words = split(prediction.lower())
-            total += max(meteor(words, split(reference.lower())) for reference in accepted)
+            words, *rights = (split(text.lower()) for text in (prediction, *accepted))
+            # the weights of 2005
+            total += self.computing.meteor_score(
+                rights, words, wordnet=without_synonyms, alpha=0.9, beta=3.0, gamma=0.5
+            )
         return {"meteor_exact_stem": 100 * total / len(predictions)}
-
-
-def meteor(hypothesis: list[str], reference: list[str]) -> float:
-    """Weighted harmonic mean of precision and recall, less a penalty for every break in the order of the matches."""
-    from nltk.translate.meteor_score import exact_match, stem_match
-
-    matches, words_left, reference_left = exact_match(hypothesis, reference)
-    stems, _, _ = stem_match([word for _, word in words_left], [word for _, word in reference_left])
-    matches = sorted([*matches, *((words_left[i][0], reference_left[j][0]) for i, j in stems)])
-    if not matches:
-        return 0.0
-    follows = ((b[0] - a[0], b[1] - a[1]) == (1, 1) for a, b in zip(matches, matches[1:], strict=False))
-    chunks = len(matches) - sum(follows)
-    precision, recall = len(matches) / len(hypothesis), len(matches) / len(reference)
-    mean = precision * recall / (ALPHA * precision + (1 - ALPHA) * recall)
-    return mean * (1 - GAMMA * (chunks / len(matches)) ** BETA)
 
 
 TEXT_METRICS = {"rouge": Rouge, "bleu": Bleu, "chrf": Chrf, "meteor": Meteor}
@@ -190,9 +159,7 @@ def score_texts(
         names (`Sequence[str]`): of `rouge`, `bleu`, `chrf`, `meteor`.
         predictions (`Sequence[str]`): generated texts.
         references (`Sequence[Sequence[str]]`): one text or more that may stand for each.
-        units (`str`, *optional*, defaults to `"english"`):
-            What is compared: words of English (stemmed where a metric stems), `"words"` of another language with spaces, or
-            `"characters"` of Chinese and the like.
+        units (`str`, *optional*, defaults to `"english"`): what is compared, see [`TextMetric`].
 
     Returns:
         `dict[str, float | str]`: numbers between 0 and 100, and sacrebleu's signature.
