@@ -22,18 +22,24 @@ from typing import Any, NamedTuple
 
 from datasets import Dataset
 from matplotlib.figure import Figure
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    TrainingArguments,
+)
 
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 from transformers_glm.blanking.pictures import draw_attention_mask, draw_positions
-from transformers_glm.data.documents import tokenize_documents
+from transformers_glm.data.documents import hold_out, load_documents, tokenize_documents
 from transformers_glm.data.python_text import python_texts, without_repetition
-from transformers_glm.data.sources import DocumentSource, hold_out, load_documents
+from transformers_glm.data.reader import TableSource
 from transformers_glm.files import write_whole
 from transformers_glm.infilling import fill_blanks
 from transformers_glm.metrics.ngrams import Trigram, Unigram
 from transformers_glm.metrics.spans import score_blanks, score_glm, text_tokens
-from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.pretraining.run import pretrain
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.model_arguments import ModelArguments
@@ -55,7 +61,7 @@ class Run(NamedTuple):
     train: Dataset
     held_out: Dataset
     folder: Path
-    arguments: tuple[ModelArguments, DataArguments, TrainingArguments]
+    arguments: tuple[ModelArguments, PretrainingArguments, TrainingArguments]
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:
@@ -101,7 +107,7 @@ def prepare(text: str | None, settings: Sequence[str]) -> Run:
     if text is None:
         documents = python_texts()
     else:
-        documents = list(without_repetition(load_documents(DocumentSource(text, document="paragraph"))["text"]))
+        documents = list(without_repetition(load_documents(TableSource([text], document="paragraph"))["text"]))
     digest = hashlib.sha256("\0".join([CONFIG.read_text(), *settings, *documents]).encode()).hexdigest()[:8]
     folder = OUTPUT / f"run-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,14 +118,16 @@ def prepare(text: str | None, settings: Sequence[str]) -> Run:
         train_set.to_parquet(train_file)
     print(f"{len(train_set)} documents to train on, {len(held_out)} held out. All files are in {OUTPUT}.")
     flags = [str(CONFIG), "--train_data", str(train_file), "--output_dir", str(folder), *settings]
-    arguments = parse_arguments((ModelArguments, DataArguments, TrainingArguments), flags)
+    arguments = parse_arguments(
+        (ModelArguments, PretrainingArguments), flags, training="TrainingArguments", report_to="tensorboard"
+    )
     arguments[2].include_num_input_tokens_seen = "non_padding"  # a flag can only count the padding too
     return Run(train_set, held_out, folder, arguments)
 
 
 def train(run: Run) -> dict[str, Any]:
     """Train a tokenizer and a GLM, as many steps as the time has room for, and as the configuration has at most."""
-    print(f"Training for {run.arguments[2].max_seconds / 60:.1f} minutes at most.")
+    print(f"Training for {run.arguments[1].max_seconds / 60:.1f} minutes at most.")
     trainer, metrics = pretrain(*run.arguments)
     history = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     speeds = [

@@ -2,14 +2,13 @@
 """How GLM reads a text as a language model (paper, section 3.4): windows, and texts without their last word."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE, Blank, lay_out
 
-
-Context = Literal["bidirectional", "unidirectional"]
+from .arguments import Context
 
 
 class Window(NamedTuple):
