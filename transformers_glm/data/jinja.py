@@ -93,6 +93,8 @@ def without_final_punctuation(value: Any) -> Any:
 
 def _only_text(value: Any) -> Any:
     """What an expression may write: texts, numbers and booleans."""
+    if isinstance(value, StrictUndefined):
+        return str(value)  # which raises and says what is missing
     if value is None:
         raise ValueError("a field is empty (None)")
     if isinstance(value, Mapping | list | tuple):
@@ -167,7 +169,7 @@ def value_of(expression: str, row: Mapping[str, Any]) -> Any:
     """
     template(f"{{{{ {expression} }}}}")  # refuses what is not allowed
     try:
-        found = ENVIRONMENT.compile_expression(expression, undefined_to_none=False)(**row)
+        found = ENVIRONMENT.compile_expression(expression, undefined_to_none=False)(row)
         return found if not isinstance(found, StrictUndefined) else str(found)  # which raises
     except (TemplateError, ValueError, TypeError) as error:
         raise ValueError(
@@ -194,6 +196,10 @@ def _parts_of(text: str) -> list[tuple[Any, list[str]]]:
             raise ValueError(
                 f"The template {text!r} has a {type(node).__name__} in it, which is not allowed: fields, filters and "
                 "{% if %} are. Rows are made ready by a function, --prepare."
+            )
+        if isinstance(node, nodes.Name) and node.name == "self":
+            raise ValueError(
+                f"The template {text!r} has a field 'self', a name that Jinja keeps. Give the column another name."
             )
         if isinstance(node, nodes.Filter) and node.name not in ENVIRONMENT.filters:
             raise ValueError(

@@ -10,7 +10,7 @@ from transformers_glm.data.prepare import find_function
 from transformers_glm.data.reader import TableSource, load_table
 
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).parents[1] / "recipes"
 TEXT = {"path": "text"}
 
 
