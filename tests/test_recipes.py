@@ -50,14 +50,27 @@ WORDS = [{"concepts": ["dog", "run"], "target": text} for text in ("One.", "Two.
 FORMS = {
     "squad:rows": ([squad(ASKED, NONE)], {}, OF_SQUAD),
     "squad:answerable": ([squad(NONE, ASKED)], {"data_kwargs": {"field": "data"}}, OF_SQUAD[:1]),
-    "dialogues:daily_dialog": (["Hi __eou__ Yes? __eou__ No __eou__\n"], {"data_kwargs": TEXT}, RESPONSES),
-    "dialogues:persona_chat": (
+    "dialogue:responses": (
+        [
+            json.dumps({"id": 7, "turns": [["A", "Hi"], ["B", "Yes?"]]}),
+            json.dumps({"id": 8, "turns": ["Hi", "Yes?"]}),
+            json.dumps({"id": 9, "turns": [{"speaker": "A", "text": "Hi"}, {"speaker": "B", "text": "Yes?"}]}),
+        ],
+        {},
+        [
+            {"id": 7, "history": "A: Hi", "speaker": "B", "response": "Yes?"},
+            {"id": 8, "history": "Hi", "speaker": None, "response": "Yes?"},
+            {"id": 9, "history": "A: Hi", "speaker": "B", "response": "Yes?"},
+        ],
+    ),
+    "dialogue:daily_dialog": (["Hi __eou__ Yes? __eou__ No __eou__\n"], {"data_kwargs": TEXT}, RESPONSES),
+    "dialogue:persona_chat": (
         [json.dumps({"valid": [{"personality": ["I p.", "q."], "utterances": [{"candidates": ["x", "g"], "history": ["h", "i"]}]}]})],
         {"split": "valid"},
         [{"personality": "I p. q.", "history": "h\ni", "response": "g"}],
     ),
-    "dialogues:multiwoz": ([json.dumps(GOALS, indent=1)], {"data_kwargs": TEXT}, RESPONSES),
-    "dialogues:schema_guided": (
+    "dialogue:multiwoz": ([json.dumps(GOALS, indent=1)], {"data_kwargs": TEXT}, RESPONSES),
+    "dialogue:schema_guided": (
         [json.dumps([{"dialogue_id": n, "turns": turns(*part)}], indent=n) for n, part in ((1, HI), (2, HI[:2]))],
         {"data_kwargs": TEXT},
         [

@@ -11,11 +11,18 @@ from collections.abc import Iterator, Sequence
 from datasets import Dataset
 
 
+def responses(table: Dataset) -> Iterator[dict]:
+    """Rows with `turns`, a list of `[speaker, text]`, of objects with `speaker` and `text`, or of texts: every turn but the first."""
+    for row in table:
+        for made in _responses([_turn(turn) for turn in row["turns"]]):
+            yield {name: value for name, value in row.items() if name != "turns"} | made
+
+
 def daily_dialog(table: Dataset) -> Iterator[dict]:
     """DailyDialog: lines of a text file, whose turns end with `__eou__`; nobody has a name."""
     for row in table:
         turns = [turn.strip() for turn in row["text"].split("__eou__") if turn.strip()]
-        yield from responses([(None, turn) for turn in turns])
+        yield from _responses([(None, turn) for turn in turns])
 
 
 def persona_chat(table: Dataset) -> Iterator[dict]:
@@ -41,7 +48,7 @@ def multiwoz(table: Dataset) -> Iterator[dict]:
     """
     for dialogues in _objects(table):
         for dialogue in dialogues.values():
-            yield from responses([(None, turn["text"]) for turn in dialogue["log"]])
+            yield from _responses([(None, turn["text"]) for turn in dialogue["log"]])
 
 
 def schema_guided(table: Dataset) -> Iterator[dict]:
@@ -53,10 +60,16 @@ def schema_guided(table: Dataset) -> Iterator[dict]:
     for dialogues in _objects(table):
         for dialogue in dialogues:
             turns = [(turn["speaker"], turn["utterance"]) for turn in dialogue["turns"]]
-            yield from (row for row in responses(turns) if row["speaker"] == "SYSTEM")
+            yield from (row for row in _responses(turns) if row["speaker"] == "SYSTEM")
 
 
-def responses(turns: Sequence[tuple[str | None, str]]) -> Iterator[dict]:
+def _turn(turn: list | dict | str) -> tuple[str | None, str]:
+    if isinstance(turn, dict):
+        return turn["speaker"], turn["text"]
+    return (None, turn) if isinstance(turn, str) else tuple(turn)
+
+
+def _responses(turns: Sequence[tuple[str | None, str]]) -> Iterator[dict]:
     """The rows of a dialogue of (speaker, text), a speaker of None having no name: every turn but the first is a response."""
     lines = [text if speaker is None else f"{speaker}: {text}" for speaker, text in turns]
     for place, (speaker, text) in enumerate(turns[1:], start=1):
