@@ -51,17 +51,9 @@ FORMS = {
     "squad:rows": ([squad(ASKED, NONE)], {}, OF_SQUAD),
     "squad:answerable": ([squad(NONE, ASKED)], {"data_kwargs": {"field": "data"}}, OF_SQUAD[:1]),
     "dialogue:responses": (
-        [
-            json.dumps({"id": 7, "turns": [["A", "Hi"], ["B", "Yes?"]]}),
-            json.dumps({"id": 8, "turns": ["Hi", "Yes?"]}),
-            json.dumps({"id": 9, "turns": [{"speaker": "A", "text": "Hi"}, {"speaker": "B", "text": "Yes?"}]}),
-        ],
+        [json.dumps({"id": 7, "turns": [["A", "Hi"], ["B", "Yes?"]]})],
         {},
-        [
-            {"id": 7, "history": "A: Hi", "speaker": "B", "response": "Yes?"},
-            {"id": 8, "history": "Hi", "speaker": None, "response": "Yes?"},
-            {"id": 9, "history": "A: Hi", "speaker": "B", "response": "Yes?"},
-        ],
+        [{"id": 7, "history": "A: Hi", "speaker": "B", "response": "Yes?"}],
     ),
     "dialogue:daily_dialog": (["Hi __eou__ Yes? __eou__ No __eou__\n"], {"data_kwargs": TEXT}, RESPONSES),
     "dialogue:persona_chat": (
@@ -125,6 +117,15 @@ def test_a_recipe_makes_rows_of_a_published_form(recipe, tmp_path, monkeypatch):
     paths = [f"{name}={path}".lstrip("=") for name, path in zip(names, paths, strict=True)]
     settings = {name: value for name, value in settings.items() if name != "names"}
     assert load_table(TableSource(paths, prepare=recipe, **settings)).to_list() == rows
+
+
+def test_turns_are_texts_or_objects_too():
+    responses, objects = (
+        find_function("dialogue:responses"),
+        [{"speaker": "A", "text": "Hi"}, {"speaker": "B", "text": "Yes?"}],
+    )
+    assert list(responses([{"turns": objects}])) == [{"history": "A: Hi", "speaker": "B", "response": "Yes?"}]
+    assert list(responses([{"turns": ["Hi", "Yes?", "No"]}])) == RESPONSES
 
 
 def test_every_recipe_is_shown_here_and_says_what_it_reads():
