@@ -21,7 +21,7 @@ from environment import Median, describe
 from transformers import Trainer, TrainerCallback
 
 from modeling_glm import GLMForConditionalGeneration
-from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.pretraining.run import pretrain
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.model_arguments import ModelArguments
@@ -65,7 +65,7 @@ def whole_loop(args: argparse.Namespace, text: Path, output: Path) -> tuple[Trai
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     recorder = Recorder()
-    settings = parse_arguments((ModelArguments, DataArguments, TrainingArguments), words)
+    settings = parse_arguments((ModelArguments, PretrainingArguments), words, training="TrainingArguments")
     return pretrain(*settings, [recorder])[0], recorder
 
 

@@ -63,8 +63,8 @@ pretrain() {
 # English
 
 language_model() {
-    $python scripts/evaluate_lm.py --model "$small" --perplexity_data "$text/wikitext-2/wiki.test.tokens" \
-        --trigram_data "$text/wikitext-2/wiki.train.tokens" --lambada_data "$data/lm_eval/lambada_test.jsonl" --output_dir "$output/tasks/lm"
+    $python scripts/evaluate_lm.py --model "$small" --evaluation_data "$text/wikitext-2/wiki.test.tokens" \
+        --train_data "$text/wikitext-2/wiki.train.tokens" --lambada_data "$data/lm_eval/lambada_test.jsonl" --output_dir "$output/tasks/lm"
 }
 
 # the pretrained model, trained further as a language model alone, on WikiText-2 alone
@@ -74,7 +74,7 @@ wikitext() {
         --mixture '{"document": 1.0}' --max_length 256 --document file --max_steps 1200 --per_device_train_batch_size 8 --warmup_steps 0.05 \
         --learning_rate 2e-3 --muon_learning_rate 0.01 --adam_beta2 0.98 --weight_decay 0.1 --report_to none --disable_tqdm True \
         --train_data "$text/wikitext-2/wiki.train.tokens" --evaluation_data "$text/wikitext-2/wiki.valid.tokens"
-    $python scripts/evaluate_lm.py --model "$model" --perplexity_data "$text/wikitext-2/wiki.test.tokens" \
+    $python scripts/evaluate_lm.py --model "$model" --evaluation_data "$text/wikitext-2/wiki.test.tokens" \
         --output_dir "$output/tasks/lm-wikitext"
 }
 
@@ -157,7 +157,7 @@ levels() {
         [ -f "$model/metrics.json" ] || $python scripts/pretrain.py "configs/pretrain_small_$level.yaml" --output_dir "$model" --config "$tiny" \
             --tokenizer "$small" --max_steps 400 --disable_tqdm True --train_data "$text/wikitext-2/wiki.train.tokens" "$text/novels/" \
             --evaluation_data "$text/wikitext-2/wiki.valid.tokens"
-        [ -f "$output/tasks/lm-$level/metrics.json" ] || $python scripts/evaluate_lm.py --model "$model" --perplexity_data \
+        [ -f "$output/tasks/lm-$level/metrics.json" ] || $python scripts/evaluate_lm.py --model "$model" --evaluation_data \
             "$text/wikitext-2/wiki.test.tokens" --output_dir "$output/tasks/lm-$level"
         [ -f "$output/tasks/infilling-$level/metrics.json" ] || $python scripts/finetune_seq2seq.py --task infilling --model "$model" \
             --source "{text}" --evaluation_data "$data/lm_eval/lambada_test.jsonl" --evaluation_rows 100 --max_source_length 250 \

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from accelerate.utils import FullyShardedDataParallelPlugin
-from transformers import HfArgumentParser
+from transformers import HfArgumentParser, TrainingArguments
 
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
@@ -16,7 +16,7 @@ from transformers_glm.blanking.objectives import ObjectiveSettings
 from transformers_glm.cloze.arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments
 from transformers_glm.cloze.arguments import TrainingArguments as FinetuningArguments
 from transformers_glm.cloze.tasks import load_task, task_names
-from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.model_arguments import ModelArguments
 
@@ -30,7 +30,7 @@ PARAMETERS = {
     "pretrain_2b": 1_920_122_880,
     "pretrain_10b": 9_880_682_496,
 }
-DATACLASSES = (ModelArguments, DataArguments, TrainingArguments)
+DATACLASSES = (ModelArguments, PretrainingArguments, TrainingArguments)
 # what a machine without an accelerator cannot have
 ANYWHERE = ["--use_cpu", "--bf16", "False", "--report_to", "none"]
 

@@ -16,7 +16,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.testing_utils import CaptureLogger
 
 from transformers_glm.commands import run
-from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.runs.arguments import parse_arguments, yaml_as_flags
 from transformers_glm.runs.model_arguments import ModelArguments
 from transformers_glm.runs.processor import processor_name
@@ -163,7 +163,7 @@ from transformers import TrainerCallback
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.pretraining.run import pretrain
 from transformers_glm.commands import run
-from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.runs.model_arguments import ModelArguments
 
 class Kill(TrainerCallback):
@@ -171,7 +171,7 @@ class Kill(TrainerCallback):
         if state.global_step == 4:
             os.kill(os.getpid(), signal.SIGKILL)
 
-pretrain(*parse_arguments((ModelArguments, DataArguments, TrainingArguments), sys.argv[1:]), [Kill()])
+pretrain(*parse_arguments((ModelArguments, PretrainingArguments), sys.argv[1:], training="TrainingArguments"), [Kill()])
 """
 
 
@@ -264,19 +264,19 @@ def test_a_tokenizer_of_another_model_is_refused(text_file, tmp_path):
         pretrain(text_file, tmp_path / "run", *flags)
 
 
-DATACLASSES = (ModelArguments, DataArguments, TrainingArguments)
+DATACLASSES = (ModelArguments, PretrainingArguments)
 
 
 def test_flags_override_the_file(tmp_path):
     (tmp_path / "a.yaml").write_text(
         "train_data: text\nlearning_rate: 1e-3\nconfig: {num_layers: 2}\nmixture: {token: 1}\nbf16: false\n"
-        "document_span: [0.25, 1.0]\ntrain_name: null\n"
+        "document_span: [0.25, 1.0]\ndata_kwargs: null\n"
     )
     flags = [str(tmp_path / "a.yaml"), "--learning_rate", "2e-4", "--output_dir", str(tmp_path), "--report_to", "none"]
-    model_args, data_args, training_args = parse_arguments(DATACLASSES, flags)
+    model_args, data_args, training_args = parse_arguments(DATACLASSES, flags, training="TrainingArguments")
     assert training_args.learning_rate == 2e-4
     assert model_args.config == {"num_layers": 2}
-    assert (data_args.mixture, data_args.document_span, data_args.train_name) == ({"token": 1}, [0.25, 1.0], None)
+    assert (data_args.mixture, data_args.document_span, data_args.data_kwargs) == ({"token": 1}, [0.25, 1.0], {})
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_a_file_without_settings_is_refused(tmp_path, contents, message):
 def test_an_unknown_setting_is_named(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("train_data: text\nlearning_rat: 1\n")
     with pytest.raises(ValueError, match="learning_rat"):
-        parse_arguments((ModelArguments, DataArguments), [str(tmp_path / "a.yaml")])
+        parse_arguments(DATACLASSES, [str(tmp_path / "a.yaml")])
 
 
 BAD_COMMANDS = {

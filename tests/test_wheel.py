@@ -22,7 +22,7 @@ def test_every_folder_of_the_package_is_listed():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     folders = {path.parent.relative_to(ROOT) for path in (ROOT / "transformers_glm").rglob("__init__.py")}
-    names = {".".join(folder.parts) for folder in folders} | {"transformers_glm.configs"}
+    names = {".".join(folder.parts) for folder in folders} | {"transformers_glm.configs", "transformers_glm.recipes"}
     assert set(setup["options"]["packages"].split()) == names
     assert set(setup["options"]["py_modules"].split()) == {path.stem for path in ROOT.glob("*.py")}
 
@@ -63,10 +63,10 @@ def command(installed, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_every_module_configuration_and_task(installed):
+def test_the_wheel_holds_every_module_configuration_recipe_and_task(installed):
     package = installed / "transformers_glm"
     held = {path.relative_to(package) for path in package.rglob("*") if path.suffix != ".pyc" and path.is_file()}
-    places = {ROOT / "transformers_glm": Path(), ROOT / "configs": Path("configs")}
+    places = {ROOT / "transformers_glm": Path(), **{ROOT / name: Path(name) for name in ("configs", "recipes")}}
     wanted = {
         there / file.relative_to(folder)
         for file in tracked_files()
@@ -75,7 +75,7 @@ def test_the_wheel_holds_every_module_configuration_and_task(installed):
     }
     assert held == wanted
     assert {path.name for path in ROOT.glob("*_glm.py")} <= {path.name for path in installed.iterdir()}
-    assert not {"tests", "scripts", "benchmarks", "configs"} & {path.name for path in installed.iterdir()}
+    assert not {"tests", "scripts", "benchmarks", "configs", "recipes"} & {path.name for path in installed.iterdir()}
 
 
 @pytest.mark.slow
@@ -85,8 +85,21 @@ def test_the_installed_command_fills_and_pretrains_and_converts_in_an_empty_fold
     for part in (text_model, tokenizer):
         part.save_pretrained(tmp_path / "model")
     assert command("fill", "--model", tmp_path / "model", "--max_new_tokens", 3, "Ada [MASK] it.").startswith("Ada")
-    (command.folder / "my.txt").write_text("\n\n".join(f"This is text number {n}. It ends here." for n in range(60)))
-    flags = ["--document", "paragraph", "--vocab_size", 300, "--config", SIZES, "--max_steps", 1, "--bf16", "False"]
+    (command.folder / "my.txt").write_text("\n".join(f"NUM:count This is text number {n}." for n in range(60)))
+    flags = [
+        "--document",
+        "line",
+        "--prepare",
+        "trec:fine",
+        "--vocab_size",
+        300,
+        "--config",
+        SIZES,
+        "--max_steps",
+        1,
+        "--bf16",
+        "False",
+    ]
     command("pretrain", "pretrain_small_en", "--train_data", "my.txt", *flags, "--use_cpu", "--max_length", 48,
             "--report_to", "none", "--eval_strategy", "no", "--per_device_train_batch_size", 4)  # fmt: skip
     assert (command.folder / "output" / "pretrain_small_en" / "model.safetensors").is_file()

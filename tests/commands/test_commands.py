@@ -12,7 +12,7 @@ from test_scripts import script
 from transformers_glm.__main__ import COMMANDS
 from transformers_glm.commands.command_line import print_metrics
 from transformers_glm.files import shipped_folder
-from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.runs.arguments import parse_arguments, read_yaml
 from transformers_glm.runs.configs import find_config
 from transformers_glm.runs.model_arguments import ModelArguments
@@ -64,9 +64,9 @@ def test_the_help_names_every_command_and_imports_nothing_that_takes_time(tmp_pa
     assert transformers_glm().stdout == done.stdout
 
 
-# What waits until the flags are parsed. TrainingArguments, of which flags are made, imports PyTorch and PEFT.
+# What waits until the flags are parsed. Flags that are made of dataclasses take the parser of Transformers.
 LATE = {name: {"torch", "transformers"} for name in ("fill", "convert", "push", "show-batch", "plan", "report")}
-LATE["pretrain"] = {"modeling_glm", "evaluate", "transformers.trainer", "transformers_glm.pretraining.run"}
+LATE |= {name: {"torch", "datasets", "transformers.training_args"} for name in ("pretrain", "evaluate")}
 LATE["seq2seq"] = {"modeling_glm", "evaluate", "transformers.trainer", "transformers_glm.seq2seq.run"}
 
 
@@ -102,11 +102,11 @@ def test_every_configuration_is_found_by_its_name_from_any_folder(ending, tmp_pa
 def test_a_configuration_by_name_or_path_is_read_and_flags_win(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text("train_data: own.txt\nmask_ratio: 0.3\n")
-    [named] = parse_arguments((DataArguments,), ["own.yaml"])
+    [named] = parse_arguments((PretrainingArguments,), ["own.yaml"])
     assert (named.train_data, named.mask_ratio) == (["own.txt"], 0.3)
     anywhere = ["--use_cpu", "--bf16", "False", "--report_to", "none", "--train_data", "my.txt"]
     model_args, data_args, args = parse_arguments(
-        (ModelArguments, DataArguments, TrainingArguments), ["pretrain_small_en", *anywhere]
+        (ModelArguments, PretrainingArguments), ["pretrain_small_en", *anywhere], training="TrainingArguments"
     )
     settings = read_yaml(ROOT / "configs" / "pretrain_small_en.yaml")
     assert data_args.train_data == ["my.txt"]
@@ -116,10 +116,10 @@ def test_a_configuration_by_name_or_path_is_read_and_flags_win(tmp_path, monkeyp
 def test_the_settings_of_fsdp_and_deepspeed_are_found_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     anywhere = ["--use_cpu", "--report_to", "none", "--output_dir", "out"]
-    [args] = parse_arguments((TrainingArguments,), [*anywhere, "--fsdp", "--fsdp_config", "fsdp2"])
+    [args] = parse_arguments((), [*anywhere, "--fsdp", "--fsdp_config", "fsdp2"], training="TrainingArguments")
     assert args.fsdp_plugin_args["fsdp_version"] == 2
     with pytest.raises(ValueError, match=r"no configuration 'deepspeed_zero'.*deepspeed_zero\d"):
-        parse_arguments((TrainingArguments,), [*anywhere, "--deepspeed", "deepspeed_zero"])
+        parse_arguments((), [*anywhere, "--deepspeed", "deepspeed_zero"], training="TrainingArguments")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_settings_of_fsdp_and_deepspeed_are_found_by_name(tmp_path, monkeypa
 )
 def test_what_is_no_configuration_is_refused_with_the_close_ones_named(name, message):
     with pytest.raises(ValueError, match=message):
-        parse_arguments((DataArguments,), [name, "--train_data", "x"])
+        parse_arguments((PretrainingArguments,), [name, "--train_data", "x"])
 
 
 def test_metrics_are_printed_one_to_a_line(capsys):

@@ -34,22 +34,24 @@ def evaluate(tokenizer, text_model, tmp_path):
     return lambda *more: module.main([*flags, *map(str, more)])
 
 
-@pytest.mark.parametrize(("flags", "width", "stride"), [([], 127, 63), (["--width", 24], 24, 12)])
+@pytest.mark.parametrize(("flags", "width", "stride"), [([], 127, 63), (["--scoring", '{"width": 24}'], 24, 12)])
 def test_half_of_a_window_is_context_unless_told_otherwise(evaluate, tmp_path, flags, width, stride):
     (tmp_path / "text.txt").write_text(f"{TEXT}\n")
-    metrics = evaluate("--perplexity_data", tmp_path / "text.txt", *flags)
+    metrics = evaluate("--evaluation_data", tmp_path / "text.txt", *flags)
     assert (metrics["width"], metrics["stride"]) == (width, stride)
     with pytest.raises(ValueError, match=f"stride {width} is not between 0 and the window's width {width}"):
-        evaluate("--perplexity_data", tmp_path / "text.txt", *flags, "--stride", width)
+        scoring = json.dumps({"width": width, "stride": width})
+        evaluate("--evaluation_data", tmp_path / "text.txt", "--scoring", scoring)
 
 
 def test_all_is_measured_and_written(evaluate, tokenizer, text_model, tmp_path, capsys):
     (tmp_path / "text.txt").write_text(f"{TEXT}\n{TEXT} It is.\n")
     (tmp_path / "last.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in (TEXT, "a blank", "a hole")))
     metrics = evaluate(
-        *("--perplexity_data", tmp_path / "text.txt", "--document", "line", "--width", 24, "--stride", 8),
-        *("--lambada_data", tmp_path / "last.jsonl", "--lambada_rows", 2, "--generate", 2, "--max_new_tokens", 4),
-        *("--trigram_data", tmp_path / "text.txt"),
+        *("--evaluation_data", tmp_path / "text.txt", "--document", "line", "--scoring", '{"width": 24, "stride": 8}'),
+        *("--lambada_data", tmp_path / "last.jsonl", "--evaluation_rows", 2),
+        *("--generate", 2, "--generation", '{"max_new_tokens": 4}'),
+        *("--train_data", tmp_path / "text.txt"),
     )
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
     identity = [metrics[name] for name in ("task", "method", "seed", "eval_rows", "lambada_rows", "generated")]
@@ -74,7 +76,7 @@ def test_all_is_measured_and_written(evaluate, tokenizer, text_model, tmp_path, 
 
 def test_texts_without_spaces_are_measured_by_characters(evaluate, tmp_path, caplog):
     (tmp_path / "zh.txt").write_text("我们填一个空。\n" * 3, encoding="utf-8")
-    metrics = evaluate("--perplexity_data", tmp_path / "zh.txt", "--document", "line")
+    metrics = evaluate("--evaluation_data", tmp_path / "zh.txt", "--document", "line")
     assert metrics["eval_rows"] == 3 and metrics["evaluation_data"] == str(tmp_path / "zh.txt")
     assert metrics["bits_per_character_bi"] > 0 and not {"words", "word_perplexity_bi"} & set(metrics)
     assert "no spaces between words" in caplog.text
@@ -97,7 +99,7 @@ def test_the_published_forms_of_lambada_are_the_same_texts(evaluate, tmp_path):
 def test_the_same_seed_writes_the_same_texts(evaluate, tmp_path):
     texts = []
     for seed in (1, 1, 2):
-        evaluate("--generate", 2, "--max_new_tokens", 8, "--seed", seed)
+        evaluate("--generate", 2, "--generation", '{"max_new_tokens": 8}', "--seed", seed)
         texts.append((tmp_path / "run" / "predictions.jsonl").read_text())
     assert texts[0] == texts[1] != texts[2]
 
@@ -135,7 +137,7 @@ def test_the_trigram_guesses_the_last_word_from_the_two_tokens_before_each_of_it
 def test_the_last_words_alone_have_a_trigram_too(evaluate, tmp_path):
     (tmp_path / "text.txt").write_text(f"{TEXT}\n")
     (tmp_path / "last.jsonl").write_text(json.dumps({"text": TEXT}))
-    metrics = evaluate("--lambada_data", tmp_path / "last.jsonl", "--trigram_data", tmp_path / "text.txt")
+    metrics = evaluate("--lambada_data", tmp_path / "last.jsonl", "--train_data", tmp_path / "text.txt")
     assert metrics["lambada_accuracy_trigram"] == 100.0
     assert metrics["lambada_perplexity_trigram"] < metrics["lambada_perplexity_bi"]
     assert "perplexity_trigram" not in metrics
@@ -145,14 +147,28 @@ def test_the_last_words_alone_have_a_trigram_too(evaluate, tmp_path):
     "flags, match",
     [
         ([], "Nothing to do"),
-        (["--generate", "1", "--context", "both"], "--context both: there are bidirectional and unidirectional"),
-        (["--generate", "1", "--trigram_data", "x"], "--trigram_data is for a baseline: give --perplexity_data or"),
-        (["--generate", "1", "--mask", "[xMASK]"], r"--mask \[xMASK\]: the tokenizer has"),
-        (["--lambada_data", "{rows}", "--column", "passage"], r"row 1 has no 'passage'; its columns are n, text"),
-        (["--lambada_data", "{rows}", "--column", "n"], r"row 1 has None in the column 'n', not a text of two words"),
+        (
+            ["--generate", "1", "--scoring", '{"context": "both"}'],
+            "context both: there are bidirectional and unidirectional",
+        ),
+        (
+            ["--generate", "1", "--scoring", '{"widht": 9}'],
+            "--scoring names widht: there are context, width, stride, mask",
+        ),
+        (
+            ["--generate", "1", "--train_data", "x"],
+            "--train_data is for a trigram, a baseline: give --evaluation_data",
+        ),
+        (["--generate", "1", "--scoring", '{"mask": "[xMASK]"}'], r"mask \[xMASK\]: the tokenizer has"),
+        (
+            ["--lambada_data", "{rows}", "--columns", '{"text": "passage"}'],
+            "no column 'passage'. Its columns: text, n",
+        ),
+        (["--lambada_data", "{rows}", "--columns", '{"text": "n"}'], "rows.jsonl holds no document with text"),
+        (["--lambada_data", "{rows}", "--columns", '{"text": "word"}'], "Text 1 has no word before its last one"),
     ],
 )
 def test_what_cannot_be_done_is_refused(evaluate, flags, match, tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"text": "a b", "n": null}')
+    (tmp_path / "rows.jsonl").write_text('{"text": "a b", "n": null, "word": "a"}')
     with pytest.raises(ValueError, match=match):
-        evaluate(*(flag.format(rows=tmp_path / "rows.jsonl") for flag in flags))
+        evaluate(*(str(tmp_path / "rows.jsonl") if flag == "{rows}" else flag for flag in flags))

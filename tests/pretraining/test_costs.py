@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 from transformers_glm.commands.plan import main as plan_run
-from transformers_glm.pretraining.arguments import DataArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.pretraining.costs import (
     Batch,
     activation_bytes,
@@ -113,7 +113,7 @@ def test_what_is_shared_falls_with_the_cards():
 
 @pytest.mark.parametrize("level", ["token", "sentence", "document"])
 def test_the_expected_batch_is_the_mean_of_the_collators(tokenizer, level):
-    data_args = DataArguments("text", max_length=480, mixture={level: 1.0})
+    data_args = PretrainingArguments(["text"], max_length=480, mixture={level: 1.0})
     text = "It is a hole in the text and she saw it again. " * 80
     text = tokenizer(text, add_special_tokens=False)["input_ids"][:478]
     rows = [{"input_ids": [tokenizer.cls_token_id, *text, tokenizer.eos_token_id]}] * 200

@@ -12,9 +12,8 @@ import pytest
 import torch
 from conftest import make_model
 from safetensors.torch import load_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, TrainingArguments
 
-from transformers_glm.pretraining.arguments import TrainingArguments
 from transformers_glm.runs.checkpoints import last_checkpoint
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from transformers_glm.pretraining.arguments import DataArguments, TrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.pretraining.run import load_text
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.model_arguments import ModelArguments
@@ -31,7 +31,7 @@ def sources(tmp_path):
 def arguments(sources, output_dir, *more):
     flags = ["--train_data", *sources, "--output_dir", str(output_dir), "--vocab_size", "300", "--config", SIZES]
     flags += ["--report_to", "none", "--disable_tqdm", "True", "--use_cpu", "--save_strategy", "no", *more]
-    return parse_arguments((ModelArguments, DataArguments, TrainingArguments), flags)
+    return parse_arguments((ModelArguments, PretrainingArguments), flags, training="TrainingArguments")
 
 
 @pytest.mark.parametrize("streaming", [[], ["--streaming"]])

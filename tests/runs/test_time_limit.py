@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from transformers import ProgressCallback, Trainer, TrainingArguments
 
 from transformers_glm.pretraining import run as pretraining
-from transformers_glm.pretraining.arguments import DataArguments
-from transformers_glm.pretraining.arguments import TrainingArguments as PretrainingArguments
+from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.runs import time_limit
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.model_arguments import ModelArguments
@@ -40,7 +39,7 @@ def pretrain(text_file, output_dir, *more):
         *("--vocab_size", "300", "--config", SIZES, "--per_device_train_batch_size", "4", "--learning_rate", "1e-2"),
         *("--report_to", "none", "--use_cpu", "--logging_steps", "1", "--warmup_steps", "0.1", *more),
     ]
-    arguments = parse_arguments((ModelArguments, DataArguments, PretrainingArguments), flags)
+    arguments = parse_arguments((ModelArguments, PretrainingArguments), flags, training="TrainingArguments")
     return pretraining.pretrain(*arguments)[0]
 
 

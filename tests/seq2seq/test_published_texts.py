@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of published forms in docs/generation-tasks.md: its options read small files of these forms."""
+"""The table of published forms in docs/generation-tasks.md: its flags read small files of these forms."""
 
 import csv
 import gzip
@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from transformers_glm.data.templates import Template
+from transformers_glm.data.jinja import template
 from transformers_glm.runs.arguments import parse_arguments
-from transformers_glm.seq2seq.arguments import RowArguments
-from transformers_glm.seq2seq.references import join_same_sources, references_of
-from transformers_glm.seq2seq.rows import Seq2SeqEncoder
-from transformers_glm.seq2seq.run import load_task_rows
+from transformers_glm.seq2seq.arguments import RowArguments, TaskArguments
+from transformers_glm.seq2seq.rows import Seq2SeqEncoder, references_of, stripped
+from transformers_glm.seq2seq.run import load_rows
 
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "generation-tasks.md").read_text(encoding="utf-8")
 TABLE = PAGE.split("### Published forms")[1].split("\n## ")[0]
-LINES = [re.split(r"(?<!\\)\|", line) for line in TABLE.splitlines() if "--train_data" in line]
+# a bar in a cell of a table stands behind a backslash
+FLAGS = [flags.replace(r"\|", "|") for flags in re.findall(r"^\| [^|`]+ \| `(.+)` \|$", TABLE, re.MULTILINE)]
 
 
 def lines(*rows):
@@ -110,9 +110,10 @@ FORMS = {
     "convai.json": (
         json.dumps(
             {
-                "train": [
+                "train": [],
+                "valid": [
                     {"personality": ["I p.", "I q."], "utterances": [{"candidates": ["x", "g"], "history": ["h"]}]}
-                ]
+                ],
             }
         ),
         [("I p. I q. h [MASK]", " g", ["g"])],
@@ -132,33 +133,36 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("options", [line[2].strip().strip("`") if len(line) == 4 else line for line in LINES])
-def test_the_options_of_the_table_read_the_published_form(options, tmp_path, monkeypatch, tokenizer):
+@pytest.mark.parametrize("flags", FLAGS)
+def test_the_flags_of_the_table_read_the_published_form(flags, tmp_path, monkeypatch, tokenizer):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     for name, (text, _) in FORMS.items():
         (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    [args] = parse_arguments((RowArguments,), shlex.split(options))
-    rows = load_task_rows(args.train_data, "train", args)
-    source = Template(args.source)
-    expected = FORMS[args.train_data[0]][1]
-    if args.task == "infilling":
-        assert [source.text_of(row, "row") for row in rows] == [text for text, _, _ in expected]
+    flags = shlex.split(flags.replace("--train_data", "--evaluation_data"))
+    row_args, task_args = parse_arguments((RowArguments, TaskArguments), flags)
+    rows, expected = load_rows(row_args, "evaluation", 0), FORMS[files_of(flags)[0]][1]
+    source = template(task_args.source)
+    if task_args.task == "infilling":
+        assert [source.write(row) for row in rows] == [text for text, _, _ in expected]
         return
-    target = Template(args.target)
-    if args.join_references:
-        rows = join_same_sources(rows, source, target, args.references, "rows")
-    kept, _ = Seq2SeqEncoder(tokenizer, source, target, "[MASK]", empty=args.empty_rows).encode_all(rows, "rows")
+    Seq2SeqEncoder(tokenizer, task_args.source, task_args.target).encode(rows, "rows")
+    rows = [stripped(row) for row in rows]
     read = [
         (
-            "".join(part.text for part in source.fill(row, "row")),
-            target.text_of(row, "row"),
-            references_of(row, target, args.references, "row"),
+            source.write(row),
+            template(task_args.target).write(row),
+            references_of(row, task_args.target, task_args.references),
         )
-        for row in kept
+        for row in rows
     ]
     assert read == expected
 
 
+def files_of(flags):
+    return [word.split("=")[-1] for word in flags if word.split("=")[-1] in FORMS]
+
+
 def test_every_form_of_the_table_is_read():
-    named = {name for line in LINES for name in FORMS if name in " ".join(line).split()}
-    assert named == set(FORMS) and len(LINES) == len([1 for _, expected in FORMS.values() if expected])
+    named = {name for flags in FLAGS for name in files_of(shlex.split(flags))}
+    assert named == set(FORMS) and len(FLAGS) == len([1 for _, expected in FORMS.values() if expected])

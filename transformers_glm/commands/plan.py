@@ -23,7 +23,7 @@ def plan(path: Path, args: Namespace) -> Iterator[tuple[str, ...]]:
     """The rows of the table for one configuration, one for each number of cards."""
     from configuration_glm import GLMConfig
 
-    from ..pretraining.arguments import DataArguments
+    from ..pretraining.arguments import PretrainingArguments
     from ..pretraining.costs import activation_bytes, blanked, count_parameters, state_bytes, training_flops
     from ..runs.model_arguments import ModelArguments
 
@@ -34,8 +34,8 @@ def plan(path: Path, args: Namespace) -> Iterator[tuple[str, ...]]:
             "transformers-glm pretrain that has them, as pretrain_335m."
         )
     config = GLMConfig(**ModelArguments(config=settings["config"]).config)
-    data_args = DataArguments(
-        **{name: settings[name] for name in DataArguments.__dataclass_fields__ if name in settings}
+    data_args = PretrainingArguments(
+        **{name: settings[name] for name in PretrainingArguments.__dataclass_fields__ if name in settings}
     )
     rows, parameters = settings["per_device_train_batch_size"], count_parameters(config)
     batch, step = (blanked(data_args, config, number) for number in (rows, args.devices * rows))

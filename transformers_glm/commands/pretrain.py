@@ -11,17 +11,21 @@ Run again with the same output_dir, it goes on from the last checkpoint. docs/sc
 import logging
 from collections.abc import Sequence
 
+from ..pretraining.arguments import PretrainingArguments
 from ..runs.arguments import parse_arguments
+from ..runs.model_arguments import ModelArguments
 from .command_line import print_metrics
 
 
 def main(arguments: Sequence[str]) -> dict[str, float]:
     """Run the command line `[config] [--flag value ...]`."""
-    from ..pretraining.arguments import DataArguments, TrainingArguments
-    from ..runs.model_arguments import ModelArguments
-
-    dataclasses = (ModelArguments, DataArguments, TrainingArguments)
-    model_args, data_args, training_args = parse_arguments(dataclasses, arguments, description=__doc__)
+    model_args, data_args, training_args = parse_arguments(
+        (ModelArguments, PretrainingArguments),
+        arguments,
+        description=__doc__,
+        training="TrainingArguments",
+        report_to="tensorboard",
+    )
     from ..pretraining.run import pretrain
 
     if training_args.process_index:

@@ -4,6 +4,4 @@
 from ..names import load_on_use
 
 
-__getattr__, __all__ = load_on_use(
-    __name__, {"load_documents": ".sources", "load_rows": ".task_rows", "load_table": ".tables"}
-)
+__getattr__, __all__ = load_on_use(__name__, {"load_documents": ".documents", "load_table": ".reader"})

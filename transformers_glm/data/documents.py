@@ -1,21 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From documents to rows of tokens: long documents cut at sentence ends, short ones joined up to a length."""
+"""Documents, and rows of their tokens: long documents cut at sentence ends, short ones joined up to a length."""
 
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from datasets import IterableDataset
+from datasets import IterableDataset, Value, concatenate_datasets
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerFast
 
+from .reader import Table, TableSource, load_table, log_dropped
 from .sentences import sentence_ends
-from .sources import Documents, log_dropped
+
+
+TEXTS = (Value("string"), Value("large_string"), Value("null"))  # what a column of texts may be; null: it holds none
+
+
+def load_documents(source: TableSource, *, streaming: bool = False) -> Table:
+    """
+    Load the documents of a source, one row each, in a single column `text`; of several paths one after the other, whatever
+    the kinds of their files.
+
+    Documents without text are dropped and their number is logged (those of a stream when they are tokenized).
+
+    Args:
+        source ([`TableSource`]): where they are; its `columns` say which column is `text`.
+        streaming (`bool`, *optional*, defaults to `False`): read the documents while they are used.
+
+    Raises:
+        `ValueError`: the source cannot be read, as [`load_table`] says; there is no column of texts; no document is left.
+    """
+    if len(source.paths) > 1:
+        parts = [replace(source, paths=[path]) for path in source.paths]
+        return concatenate_datasets([load_documents(part, streaming=streaming) for part in parts])
+    documents = load_table(source, streaming=streaming, text="text")
+    first = next(iter(documents))
+    if "text" not in first:
+        raise ValueError(
+            f"{source} has no column 'text'. Its columns: {', '.join(first)}. Name the one that holds the text: "
+            '--columns \'{"text": "..."}\'.'
+        )
+    kind = (documents.features or {}).get("text", TEXTS[0])
+    if kind not in TEXTS or not isinstance(first["text"], str | None):
+        raise ValueError(f"The column 'text' of {source} holds {first['text']!r:.80}, not text. Name another column.")
+    documents = documents.select_columns(["text"])
+    documents = documents if kind == TEXTS[0] else documents.cast_column("text", TEXTS[0])
+    if not streaming:
+        kept = documents.filter(_has_text, batched=True)
+        log_dropped(len(documents) - len(kept), str(source))
+        documents = kept
+    if not any(row["text"] and row["text"].strip() for row in documents):
+        raise ValueError(f"{source} holds no document with text. Check the file, and what a document of it is.")
+    return documents
+
+
+def hold_out(documents: Table, number: int, seed: int = 0) -> tuple[Table, Table]:
+    """
+    Split documents into (training, held out): `number` drawn with `seed`, or the first ones of a stream.
+
+    Raises:
+        `ValueError`: there are no more documents than that.
+    """
+    is_stream = isinstance(documents, IterableDataset)
+    few = next(iter(documents.skip(number)), None) is None if is_stream else not 0 < number < len(documents)
+    if few:
+        there = "a stream of no more" if is_stream else len(documents)
+        raise ValueError(
+            f"{number} documents cannot be held out of {there}. Hold out fewer, or give evaluation text of "
+            "its own. (A text file is one document unless it is read by line or by paragraph.)"
+        )
+    if is_stream:
+        return documents.skip(number), documents.take(number)
+    split = documents.train_test_split(number, seed=seed)
+    return split["train"], split["test"]
 
 
 def tokenize_documents(
-    documents: Documents, tokenizer: PreTrainedTokenizerFast, max_length: int, workers: int | None = None
-) -> Documents:
+    documents: Table, tokenizer: PreTrainedTokenizerFast, max_length: int, workers: int | None = None
+) -> Table:
     """
     Turn documents into rows of at most `max_length` tokens, in the single column `input_ids`.
 
@@ -103,8 +166,12 @@ def _to_rows(batch: dict[str, list], tokenizer: PreTrainedTokenizerFast, max_len
     return {"input_ids": join_pieces(pieces, max_length, tokenizer.eos_token_id)}
 
 
+def _has_text(batch: dict[str, list]) -> list[bool]:
+    return [bool(text and text.strip()) for text in batch["text"]]
+
+
 def _vocabulary(tokenizer: PreTrainedTokenizerFast) -> dict:
-    """What the tokens of a text depend on: the backend but for what every call sets anew."""
+    """What the tokens of a text depend on: the backend without what every call sets anew."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     return {name: part for name, part in backend.items() if name not in ("padding", "truncation", "post_processor")}
 

@@ -13,46 +13,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 MASKS = ("[MASK]", "[sMASK]", "[gMASK]")
 # full-width marks beside the ASCII ones, as Chinese texts end
 PUNCTUATION = string.punctuation + "。？！；：，、…"
-FILTERS = (
-    "capitalize",
-    "default",
-    "first",
-    "int",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "reject",
-    "replace",
-)
-FILTERS += ("round", "select", "string", "title", "trim", "unique", "upper")
+FILTERS = "capitalize default first int join last length list lower map reject replace round select string title trim unique upper"
 # what a template is made of: no loops and no macros, which could run for ever, and no products, which could fill the memory
-ALLOWED = (
-    *(
-        nodes.Template,
-        nodes.Output,
-        nodes.TemplateData,
-        nodes.If,
-        nodes.Name,
-        nodes.Const,
-        nodes.Getattr,
-        nodes.Getitem,
-    ),
-    *(
-        nodes.Slice,
-        nodes.Filter,
-        nodes.Test,
-        nodes.CondExpr,
-        nodes.Compare,
-        nodes.Operand,
-        nodes.And,
-        nodes.Or,
-        nodes.Not,
-    ),
-    *(nodes.Concat, nodes.Add, nodes.Sub, nodes.Neg, nodes.List, nodes.Tuple, nodes.Keyword),
-)
+ALLOWED = """
+    Template Output TemplateData If Name Const Getattr Getitem Slice Filter Test CondExpr Compare Operand And Or Not
+    Concat Add Sub Neg List Tuple Keyword
+"""
 
 
 class Part(NamedTuple):
@@ -67,7 +33,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self):
         super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_only_text)
-        self.filters = {name: self.filters[name] for name in FILTERS} | {"plain": without_final_punctuation}
+        self.filters = {name: self.filters[name] for name in FILTERS.split()} | {"plain": without_final_punctuation}
         self.globals = {}
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -93,6 +59,8 @@ def without_final_punctuation(value: Any) -> Any:
 
 def _only_text(value: Any) -> Any:
     """What an expression may write: texts, numbers and booleans."""
+    if isinstance(value, StrictUndefined):
+        return str(value)  # which raises and says what is missing
     if value is None:
         raise ValueError("a field is empty (None)")
     if isinstance(value, Mapping | list | tuple):
@@ -167,7 +135,7 @@ def value_of(expression: str, row: Mapping[str, Any]) -> Any:
     """
     template(f"{{{{ {expression} }}}}")  # refuses what is not allowed
     try:
-        found = ENVIRONMENT.compile_expression(expression, undefined_to_none=False)(**row)
+        found = ENVIRONMENT.compile_expression(expression, undefined_to_none=False)(row)
         return found if not isinstance(found, StrictUndefined) else str(found)  # which raises
     except (TemplateError, ValueError, TypeError) as error:
         raise ValueError(
@@ -190,10 +158,14 @@ def _parts_of(text: str) -> list[tuple[Any, list[str]]]:
             f"The template {text!r} cannot be read: {error}. Fields are written {{{{ name }}}}."
         ) from error
     for node in parsed.find_all(nodes.Node):
-        if not isinstance(node, ALLOWED):
+        if type(node).__name__ not in ALLOWED.split():
             raise ValueError(
                 f"The template {text!r} has a {type(node).__name__} in it, which is not allowed: fields, filters and "
                 "{% if %} are. Rows are made ready by a function, --prepare."
+            )
+        if isinstance(node, nodes.Name) and node.name == "self":
+            raise ValueError(
+                f"The template {text!r} has a field 'self', a name that Jinja keeps. Give the column another name."
             )
         if isinstance(node, nodes.Filter) and node.name not in ENVIRONMENT.filters:
             raise ValueError(

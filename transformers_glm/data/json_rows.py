@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 from datasets import Dataset, Features, IterableDataset, Value
 
-from .streams import ending, open_text
+from .streams import Unreadable, ending, open_text, reading
 
 
 def load_json(
@@ -53,24 +53,27 @@ def rows_of(
     file: Path, split: str, field: str | None = None, names: Sequence[str] | None = None, encoding: str = "utf-8-sig"
 ) -> Iterator[dict[str, Any]]:
     """The rows of one file."""
+    with reading([file], "json"):
+        yield from _rows_of(file, split, field, names, encoding)
+
+
+def _rows_of(
+    file: Path, split: str, field: str | None, names: Sequence[str] | None, encoding: str
+) -> Iterator[dict[str, Any]]:
     with open_text(file, encoding) as stream:
-        if ending(file) == ".jsonl" and field is None:
+        by_line = field is None and _is_read_by_line(file, stream)
+        stream.seek(0)
+        if by_line:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
                     yield _row(_parsed(line, f"line {number}"), f"line {number}", names)
             return
-        whole = stream.read()
-    try:
-        content = json.loads(whole)
-    except RecursionError as error:
-        raise ValueError(f"{file} is nested too deeply") from error
-    except json.JSONDecodeError:  # many files that are named json hold an object a line
-        lines = enumerate(whole.split("\n"), start=1)
-        content = [_parsed(line, f"line {number}") for number, line in lines if line.strip()]
-    for key in (field or "").split(".") if field else [split] if _holds_list(content, split) else []:
+        content = _parsed(stream.read(), "it")
+    keys = field.split(".") if field else [split] if _holds_list(content, split) else []
+    for key in keys:
         if not isinstance(content, dict) or key not in content:
             has = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-            raise ValueError(f"{file} has no field {key!r}; it has {has}")
+            raise ValueError(f"it has no field {key!r}; it has {has}")
         content = content[key]
     for number, row in enumerate(content if isinstance(content, list) else [content]):
         yield _row(row, f"row {number}", names)
@@ -80,11 +83,25 @@ def _holds_list(content: Any, key: str) -> bool:
     return isinstance(content, dict) and isinstance(content.get(key), list)
 
 
-def _parsed(line: str, where: str) -> Any:
+def _is_read_by_line(file: Path, stream: TextIO) -> bool:
+    """Whether there is a row a line; in many files that are named json there is."""
+    if ending(file) == ".jsonl":
+        return True
+    filled = (line for line in stream if line.strip())
     try:
-        return json.loads(line)
+        json.loads(next(filled))
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return next(filled, None) is not None
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{where} is no JSON: {error}. Each line holds one object") from error
+        raise ValueError(
+            f"{where} is no JSON: {error}. A file holds an object a line, or one list or object"
+        ) from error
 
 
 def _row(row: Any, where: str, names: Sequence[str] | None) -> dict[str, Any]:
@@ -101,9 +118,9 @@ def _texts(stamps: Sequence[tuple], text: str, settings: dict[str, Any]) -> Iter
     for file, *_ in stamps:
         for number, row in enumerate(rows_of(Path(file), **settings)):
             if text not in row:
-                raise ValueError(f"{file}, row {number} has no column {text!r}. Its columns: {', '.join(row)}")
+                raise Unreadable(f"{file}, row {number} has no column {text!r}. Its columns: {', '.join(row)}")
             if not isinstance(row[text], str | None):
-                raise ValueError(f"{file}, row {number}: {text!r} holds {row[text]!r:.80}, not text")
+                raise Unreadable(f"{file}, row {number}: {text!r} holds {row[text]!r:.80}, not text")
             yield {text: row[text]}
 
 

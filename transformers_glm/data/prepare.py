@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions of the user's own that make rows: `--prepare my_file.py:function`."""
 
-import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from inspect import signature
 from pathlib import Path
 
@@ -22,18 +22,23 @@ def find_function(where: str, flag: str = "--prepare") -> Callable:
     path, colon, name = where.rpartition(":") if isinstance(where, str) else ("", "", "")
     if not (path and colon and name):
         raise ValueError(f"{flag} {where!r} names no function. Write it as my_file.py:function.")
-    file = Path(path) if path.endswith(".py") else shipped_folder("recipes") / f"{path}.py"
-    if path.endswith(".py") and not file.is_file():
+    recipes = {file.stem: file for file in sorted(shipped_folder("recipes").glob("*.py"))}
+    file = Path(path) if path.endswith(".py") else recipes.get(path)
+    if file is None and find_spec(path.partition(".")[0]) is None:
+        raise ValueError(
+            f"{flag} {where}: there is no recipe {path!r}. There are {', '.join(recipes)}; a file ends with .py."
+        )
+    if file is not None and not file.is_file():
         raise ValueError(f"{flag} {where}: there is no file {path}.")
     try:
-        if not file.is_file():
+        if file is None:
             return pkgutil.resolve_name(where)
-        spec = importlib.util.spec_from_file_location(file.stem, file)
-        module = importlib.util.module_from_spec(spec)
+        spec = spec_from_file_location(file.stem, file)
+        module = module_from_spec(spec)
         spec.loader.exec_module(module)
         return getattr(module, name)
     except Exception as error:  # whatever the user's file raises
-        raise ValueError(f"{flag} {where} cannot be loaded: {type(error).__name__}: {error}.") from error
+        raise ValueError(f"{flag} {where} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def prepared(
@@ -60,7 +65,7 @@ def prepared(
             return made
         made = list(made) if isinstance(made, Iterable) and not isinstance(made, str | Mapping) else made
     except Exception as error:  # whatever the user's function raises
-        raise ValueError(f"{where}: --prepare {name} failed with {type(error).__name__}: {error}.") from error
+        raise ValueError(f"{where}: --prepare {name} failed with {type(error).__name__}: {error}") from error
     if not (isinstance(made, list) and made and all(isinstance(row, dict) for row in made)):
         raise ValueError(
             f"{where}: --prepare {name} returned {made!r:.80}. It is given rows and returns rows, objects with a name for each column."

@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of files, folders and Hub datasets, as every command reads them: on `datasets.load_dataset`."""
 
-import csv
 import logging
 import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, Features, IterableDataset, Value, concatenate_datasets, load_dataset
+from datasets import Dataset, DatasetDict, IterableDataset, concatenate_datasets, load_dataset
 from datasets import load_from_disk as load_saved
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from datasets.exceptions import DatasetNotFoundError
 
+from .csv_columns import csv_settings
 from .json_rows import load_json
 from .prepare import prepared
-from .streams import ending, open_text
+from .streams import UNREADABLE, check_content, ending, reading
 
 
 logger = logging.getLogger(__name__)
@@ -38,11 +36,8 @@ BUILDERS = {
     ".tsv": "csv",
     ".parquet": "parquet",
 }
-# what a file of this ending is read with unless `data_kwargs` says otherwise: quotes in a tsv file are letters
-OF_ENDING = {".tsv": {"sep": "\t", "quoting": csv.QUOTE_NONE}}
 BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 SPLITS = ("train", "training", "validation", "valid", "val", "dev", "test", "eval")
-UNREADABLE = (DatasetGenerationError, ValueError, LookupError, TypeError, OSError, EOFError, csv.Error, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,9 @@ class TableSource:
         data_kwargs (`Mapping`, *optional*):
             What `datasets.load_dataset` is told beside the path: `{"sep": ";", "encoding": "latin-1"}`, or `{"name": "en"}` for
             the configuration of a Hub dataset. `path` is the builder (text, csv, json, parquet) where the ending does not tell.
-        document (`str`, *optional*): what a row of a text file is, its `"line"` (by default), a `"paragraph"`, the whole `"document"`.
+        document (`str`, *optional*, defaults to `"line"`):
+            What a row of a text file is: a `"line"`, a `"paragraph"`, which ends with a line that is empty or of spaces, or the
+            whole `"file"`.
     """
 
     paths: Sequence[str]
@@ -223,74 +220,22 @@ def _read(
     document: str = "line",
 ) -> Table:
     """Files of one kind."""
-    data_kwargs.pop("path", None)
+    # the configuration of a Hub dataset says nothing of files that are read in its place
+    data_kwargs = {name: value for name, value in data_kwargs.items() if name not in ("path", "name")}
     for file in files:
-        _check_bytes(file, builder)
-    with _reading(files, builder):
+        check_content(file, builder)
+    with reading(files, builder):
         if builder == "json":
             return load_json(files, split, text, streaming, **data_kwargs)
         if builder == "csv":
-            data_kwargs = OF_ENDING.get(ending(files[0]), {}) | data_kwargs
-            data_kwargs = {"keep_default_na": False, "index_col": False} | data_kwargs
-            data_kwargs = {"features": _csv_columns(files, data_kwargs)} | data_kwargs
+            data_kwargs = csv_settings(files, data_kwargs)
         if builder == "text":
-            data_kwargs = {"encoding": "utf-8-sig", "sample_by": document} | data_kwargs
+            data_kwargs = {"encoding": "utf-8-sig", "sample_by": document.replace("file", "document")} | data_kwargs
         table = load_dataset(
             builder, data_files=list(map(str, files)), split="train", streaming=streaming, **data_kwargs
         )
         next(iter(table), None)  # a stream is read here for the first time
     return table
-
-
-def _check_bytes(file: Path, builder: str) -> None:
-    with _reading([file], builder), open_text(file, "latin-1") as stream:
-        head = stream.read(1 << 20)
-    if not head.strip():
-        raise ValueError(f"{file} is empty. Give a file with rows.")
-    if builder != "parquet" and "\0" in head:
-        raise ValueError(f"{file} is a binary file, not text. Give text, jsonl, csv or parquet.")
-
-
-@contextmanager
-def _reading(files: Sequence[Path], builder: str) -> Iterator[None]:
-    """Whatever a reader raises becomes a ValueError that names the file and the reason."""
-    try:
-        yield
-    except UNREADABLE as error:
-        cause = error
-        while isinstance(cause, DatasetGenerationError) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise ValueError(
-            f"{' and '.join(map(str, files[:3]))} cannot be read as {builder}: {cause}. Check that it is whole and of that format, "
-            "and its encoding (UTF-8 unless --data_kwargs '{\"encoding\": ...}' says otherwise)."
-        ) from error
-
-
-def _csv_columns(files: Sequence[Path], data_kwargs: Mapping[str, Any]) -> Features:
-    """The columns, all of texts; refuses what pandas would take as an index, or rename, without a word."""
-    dialect = {"delimiter": data_kwargs.get("sep", data_kwargs.get("delimiter", ","))}
-    csv.field_size_limit(1 << 30)  # the default refuses long documents
-    dialect["quoting"] = data_kwargs.get("quoting", csv.QUOTE_MINIMAL)
-    names = data_kwargs.get("names", data_kwargs.get("column_names"))
-    if len(dialect["delimiter"]) != 1:
-        raise ValueError(f"the separator {dialect['delimiter']!r} is not one character")
-    for file in files:
-        with open_text(file, data_kwargs.get("encoding") or "utf-8-sig") as lines:
-            rows = csv.reader(lines, **dialect)
-            of_file = names or next(row for row in rows if row)
-            if len(set(of_file)) < len(of_file):
-                raise ValueError(
-                    f"a column's name occurs twice: {of_file}; is there a header line, or are names wanted?"
-                )
-            for number, row in enumerate(row for row in rows if row):
-                if names and number == 0 and row == list(names):
-                    raise ValueError(f"its first row is a header line, {names}, so leave out the names")
-                if len(row) != len(of_file):
-                    raise ValueError(
-                        f"the row that ends in line {rows.line_num} has {len(row)} fields, and the columns are "
-                        f"{', '.join(of_file)}: {row!r:.200}"
-                    )
-    return Features({name: Value("string") for name in of_file})
 
 
 def _with_text(table: Table, source: TableSource) -> Table:

@@ -2,14 +2,12 @@
 """How GLM reads a text as a language model (paper, section 3.4): windows, and texts without their last word."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE, Blank, lay_out
 
-
-Context = Literal["bidirectional", "unidirectional"]
+from .arguments import Context
 
 
 def windows(tokens: Sequence[int], width: float, stride: int) -> Iterator[tuple[Sequence[int], Sequence[int]]]:

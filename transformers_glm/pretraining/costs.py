@@ -8,7 +8,7 @@ import torch
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 
-from .arguments import DataArguments
+from .arguments import PretrainingArguments
 
 
 SENTENCE = 25  # tokens, an assumption
@@ -30,7 +30,7 @@ class Batch:
     labelled: float
 
 
-def blanked(data_args: DataArguments, config: GLMConfig, rows: int) -> Batch:
+def blanked(data_args: PretrainingArguments, config: GLMConfig, rows: int) -> Batch:
     """
     The expected batch of `rows` rows that are full of text, `T` tokens each.
 

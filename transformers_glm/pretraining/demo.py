@@ -102,7 +102,9 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     return metrics
 
 
-def train(model_args: ModelArguments, data_args: PretrainingArguments, training_args: TrainingArguments) -> dict[str, Any]:
+def train(
+    model_args: ModelArguments, data_args: PretrainingArguments, training_args: TrainingArguments
+) -> dict[str, Any]:
     """Train a tokenizer and a GLM, as many steps as the time has room for, and as the configuration has at most."""
     training_args.include_num_input_tokens_seen = "non_padding"  # a flag can only count the padding too
     print(f"Training for {data_args.max_seconds / 60:.1f} minutes at most.")

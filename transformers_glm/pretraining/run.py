@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, IterableDataset, concatenate_datasets
-from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, set_seed
+from datasets import Dataset, IterableDataset
+from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from configuration_glm import GLMConfig
 
@@ -16,13 +16,13 @@ from ..agreement import check_agreement
 from ..blanking.batching import check_packing_is_possible
 from ..blanking.collator import DataCollatorForBlankInfilling
 from ..blanking.objectives import ObjectiveSettings
-from ..data.documents import tokenize_documents
-from ..data.sources import Documents, DocumentSource, hold_out, load_documents
+from ..data.documents import hold_out, load_documents, tokenize_documents
+from ..data.reader import Table
 from ..metrics.spans import SpanMetrics, reduce_logits
 from ..runs.checkpoints import check_same_run, save, train_from_checkpoint
 from ..runs.model_arguments import ModelArguments
 from ..runs.models import load_or_initialize, load_or_train_tokenizer
-from .arguments import DataArguments, TrainingArguments
+from .arguments import PretrainingArguments
 from .optimizer import use_muon
 from .whole_batches import EndlessStream, PackToTrain, WholeBatches, empty_row
 
@@ -36,7 +36,7 @@ EVALUATION_SEED = 0  # evaluation data is blanked the same way in every run
 
 def pretrain(
     model_args: ModelArguments,
-    data_args: DataArguments,
+    data_args: PretrainingArguments,
     training_args: TrainingArguments,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> tuple[Trainer, dict[str, float]]:
@@ -62,6 +62,10 @@ def pretrain(
     with first_alone(desc="rows"):
         train, evaluation = to_rows(train, evaluation, tokenizer, data_args, training_args.seed, max_length)
     training_args.batch_eval_metrics = True
+    if training_args.ddp_find_unused_parameters is None:
+        training_args.ddp_find_unused_parameters = (
+            False  # DDP need not look for parameters without a gradient: a GLM has none
+        )
     collator = make_collator(tokenizer, data_args, training_args.seed, max_length)
     train, evaluation = in_whole_batches(train, evaluation, collator, training_args)
     trainer = Trainer(
@@ -75,9 +79,9 @@ def pretrain(
         preprocess_logits_for_metrics=reduce_logits,
         callbacks=list(callbacks),
     )
-    if training_args.muon_learning_rate is not None:
-        use_muon(trainer, training_args.muon_learning_rate)
-    metrics = train_from_checkpoint(trainer, training_args.max_seconds)
+    if data_args.muon_learning_rate is not None:
+        use_muon(trainer, data_args.muon_learning_rate)
+    metrics = train_from_checkpoint(trainer, data_args.max_seconds)
     if evaluation is not None:
         metrics |= trainer.evaluate()
     metrics |= {"steps": trainer.state.global_step, "parameters": model.num_parameters()}
@@ -85,23 +89,12 @@ def pretrain(
     return trainer, metrics
 
 
-def load_text(data_args: DataArguments, seed: int) -> tuple[Documents, Dataset | None]:
+def load_text(data_args: PretrainingArguments, seed: int) -> tuple[Table, Dataset | None]:
     """The documents to train on, and those to evaluate on, if any."""
-    sources = [
-        DocumentSource(
-            path,
-            data_args.train_name,
-            data_args.train_split,
-            data_args.column,
-            data_args.document,
-            data_args.streaming,
-        )
-        for path in data_args.train_data
-    ]
-    train = concatenate_datasets([load_documents(source) for source in sources])
+    settings = {"columns": data_args.columns, "document": data_args.document}
+    train = load_documents(data_args.source("train", **settings), streaming=data_args.streaming)
     if data_args.evaluation_data:
-        settings = {"split": data_args.evaluation_split, "column": data_args.column, "document": data_args.document}
-        return train, load_documents(DocumentSource(data_args.evaluation_data, **settings))
+        return train, load_documents(data_args.source("evaluation", **settings))
     if not data_args.evaluation_documents:
         return train, None
     train, evaluation = hold_out(train, data_args.evaluation_documents, seed)
@@ -109,7 +102,7 @@ def load_text(data_args: DataArguments, seed: int) -> tuple[Documents, Dataset |
 
 
 def make_collator(
-    tokenizer: PreTrainedTokenizerFast, data_args: DataArguments, seed: int, max_length: int
+    tokenizer: PreTrainedTokenizerFast, data_args: PretrainingArguments, seed: int, max_length: int
 ) -> DataCollatorForBlankInfilling:
     """The collator with the blanks that are asked for."""
     packing = {"packing": data_args.packing, "max_length": 2 * max_length if data_args.packing else None}
@@ -117,13 +110,13 @@ def make_collator(
 
 
 def to_rows(
-    train: Documents,
+    train: Table,
     evaluation: Dataset | None,
     tokenizer: PreTrainedTokenizerFast,
-    data_args: DataArguments,
+    data_args: PretrainingArguments,
     seed: int,
     max_length: int,
-) -> tuple[Documents, Dataset | None]:
+) -> tuple[Table, Dataset | None]:
     """Rows of tokens to train on; those to evaluate on are blanked for good, so that two evaluations compare."""
     train = tokenize_documents(train, tokenizer, max_length, data_args.workers)
     if isinstance(train, IterableDataset):
@@ -136,7 +129,7 @@ def to_rows(
 
 
 def in_whole_batches(
-    train: Documents,
+    train: Table,
     evaluation: Dataset | None,
     collator: DataCollatorForBlankInfilling,
     training_args: TrainingArguments,
@@ -154,7 +147,7 @@ def in_whole_batches(
     return train, evaluation
 
 
-def _blanks(data_args: DataArguments) -> dict[str, Any]:
+def _blanks(data_args: PretrainingArguments) -> dict[str, Any]:
     return {
         "mixture": data_args.mixture or {"token": 1.0},
         "mask_ratio": data_args.mask_ratio,
@@ -163,8 +156,10 @@ def _blanks(data_args: DataArguments) -> dict[str, Any]:
     }
 
 
-def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
+def _check(data_args: PretrainingArguments, training_args: TrainingArguments) -> None:
     """What can be known to fail before anything is loaded."""
+    if not data_args.train_data:
+        raise ValueError("There is no text to train on. Give files, folders or a dataset of the Hub: --train_data.")
     ObjectiveSettings(**_blanks(data_args))
     if data_args.packing:
         check_packing_is_possible(data_args.max_length or GLMConfig.max_sequence_length)
@@ -178,7 +173,7 @@ def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
             "A stream is read without workers, which would read it in another order: dataloader_num_workers is 0."
         )
         training_args.dataloader_num_workers = 0
-    if training_args.max_seconds is not None and training_args.max_steps <= 0:
+    if data_args.max_seconds is not None and training_args.max_steps <= 0:
         training_args.max_steps = AS_MANY_AS_FIT
     if data_args.streaming and training_args.max_steps <= 0:
         raise ValueError("A stream has no length: say with --max_steps or --max_seconds how long to train.")
@@ -190,7 +185,7 @@ def _check(data_args: DataArguments, training_args: TrainingArguments) -> None:
         )
 
 
-def _row_length(data_args: DataArguments, config: GLMConfig) -> int:
+def _row_length(data_args: PretrainingArguments, config: GLMConfig) -> int:
     length = data_args.max_length or config.max_sequence_length
     if length > config.max_sequence_length:
         raise ValueError(

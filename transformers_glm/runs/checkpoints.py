@@ -20,9 +20,10 @@ from .time_limit import keep_within
 
 logger = logging.getLogger(__name__)
 
-# settings that may differ when a run goes on: they change no step of it
+# settings that may differ when a run goes on: they change no step of it, or are of the kind of a learning rate or a time
 NO_MATTER = (
     *("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics"),
+    *("max_seconds", "muon_learning_rate"),
     *("eval_data", "eval_split", "eval_rows", "keep_model"),
 )
 

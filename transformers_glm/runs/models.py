@@ -16,7 +16,7 @@ from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from tokenization_glm import GLMTokenizer
 
-from ..data.sources import Documents
+from ..data.reader import Table
 from .model_arguments import ModelArguments
 
 
@@ -24,9 +24,7 @@ logger = logging.getLogger(__name__)
 TOKENIZER_DOCUMENTS = 100_000  # documents of a stream that a tokenizer is trained on
 
 
-def load_or_train_tokenizer(
-    model_args: ModelArguments, documents: Documents, output_dir: Path
-) -> PreTrainedTokenizerFast:
+def load_or_train_tokenizer(model_args: ModelArguments, documents: Table, output_dir: Path) -> PreTrainedTokenizerFast:
     """The tokenizer that is asked for, else that of the checkpoint, else that of an earlier run, else a new one."""
     path = model_args.tokenizer or model_args.model
     if path is None and (output_dir / "tokenizer.json").exists():
