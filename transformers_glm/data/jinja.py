@@ -93,6 +93,8 @@ def without_final_punctuation(value: Any) -> Any:
 
 def _only_text(value: Any) -> Any:
     """What an expression may write: texts, numbers and booleans."""
+    if isinstance(value, StrictUndefined):
+        return str(value)  # which raises and says what is missing
     if value is None:
         raise ValueError("a field is empty (None)")
     if isinstance(value, Mapping | list | tuple):

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # settings that may differ when a run goes on: they change no step of it
 NO_MATTER = (
-    *("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics"),
+    *("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics", "generation", "max_seconds"),
     *("eval_data", "eval_split", "eval_rows", "keep_model"),
 )
 
