@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/finetune_seq2seq.py from end to end, on small rows."""
+"""The command seq2seq from end to end, on small rows."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -10,10 +9,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from transformers_glm.data.templates import Template
+from transformers_glm.commands.seq2seq import main
+from transformers_glm.data.jinja import Template
 from transformers_glm.infilling import fill_blanks
 from transformers_glm.runs.arguments import parse_arguments
-from transformers_glm.seq2seq.arguments import GenerationArguments, ModelArguments, RowArguments, TrainingArguments
+from transformers_glm.runs.model_arguments import FinetuningArguments
+from transformers_glm.seq2seq.arguments import RowArguments, TaskArguments
 from transformers_glm.seq2seq.tasks import generation_settings
 
 
@@ -30,36 +31,24 @@ def cache_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def rows_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     rows = [{"text": f"{a} and {b}", "first": a, "other": b} for a in WORDS for b in WORDS]
-    path.write_text("\n".join(map(json.dumps, rows)))
+    path.write_text("\n".join(json.dumps({"idx": number, **row}) for number, row in enumerate(rows)))
     return str(path)
 
 
 def finetune(rows_file, output_dir, *more, train=True, config=("--config", SIZES)):
     flags = ["--evaluation_data", rows_file, "--evaluation_rows", "6", "--vocab_size", "300", *config]
     flags += ["--train_data", rows_file] if train else []
-    flags += [
-        "--source",
-        "{text}",
-        "--target",
-        " {first}",
-        "--max_target_length",
-        "8",
-        "--output_dir",
-        str(output_dir),
-    ]
-    flags += ["--report_to", "none", "--disable_tqdm", "True", "--use_cpu", "--save_strategy", "no"]
-    return script("finetune_seq2seq").main([*flags, *more])
+    flags += ["--source", "{{ text }}", "--target", " {{ first }}", "--max_target_length", "8"]
+    flags += ["--output_dir", str(output_dir), "--disable_tqdm", "True", "--use_cpu", "--save_strategy", "no"]
+    return main([*flags, *more])
+
+
+def predictions_of(folder):
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_run_leaves_a_model_metrics_predictions_and_a_line(rows_file, tmp_path):
@@ -71,10 +60,9 @@ def test_a_run_leaves_a_model_metrics_predictions_and_a_line(rows_file, tmp_path
     assert identity == ["first", "glm", "new", 42, 36, 6, 2]
     assert {"bleu", "rouge1", "rougeL", "eval_loss", "train_loss", "parameters"} <= set(metrics)
     assert metrics["command"].startswith("transformers-glm seq2seq --evaluation_data ")
-    predictions = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
-    assert [row["references"] for row in predictions] == [
-        [row["source"].split("]")[1].split()[0]] for row in predictions
-    ]
+    predictions = predictions_of(tmp_path / "run")
+    assert list(predictions[0]) == ["idx", "source", "prediction", "references"]
+    assert all(row["source"].split()[0] == row["references"][0] == WORDS[row["idx"] // 6] for row in predictions)
     assert json.loads((tmp_path / "results.jsonl").read_text())["bleu"] == metrics["bleu"]
     assert AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "run").num_parameters() == metrics["parameters"]
 
@@ -85,30 +73,33 @@ def test_rows_keep_their_predictions_when_training_is_ordered_by_length(rows_fil
     predictions = []
     for name, more in (("one", ()), ("other", ("--train_sampling_strategy", "group_by_length"))):
         finetune(rows_file, tmp_path / name, *flags, *more, config=wide)
-        lines = (tmp_path / name / "predictions.jsonl").read_text().splitlines()
-        predictions.append([json.loads(line)["prediction"] for line in lines])
+        predictions.append([row["prediction"] for row in predictions_of(tmp_path / name)])
     assert predictions[1] == predictions[0]
     assert len(set(predictions[0])) > 3
 
 
-def test_several_texts_may_be_right(tmp_path):
+def test_several_texts_may_be_right_and_the_source_is_written_uncut(tmp_path):
     rows = [{"text": f"{word} and so on", "first": word, "answers": [{"a": word}, {"a": "else"}]} for word in WORDS]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    finetune(str(tmp_path / "rows.jsonl"), tmp_path / "run", "--max_steps", "1", "--references", "answers[*][a]")
-    lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    flags = ["--max_steps", "1", "--references", "answers | map(attribute='a') | list", "--max_length", "5"]
+    metrics = finetune(str(tmp_path / "rows.jsonl"), tmp_path / "run", *flags, "--source", "[MASK] {{ text }}")
+    lines = predictions_of(tmp_path / "run")
     assert [line["references"] for line in lines] == [[word, "else"] for word in WORDS]
-
-
-def test_rows_of_one_source_are_scored_once_and_dropped_rows_are_not_counted(tmp_path):
-    rows = [{"text": f"{word} and so on", "first": first} for word in WORDS for first in (word, "else")]
-    rows += [{"text": "nothing", "first": None}]
-    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    flags = ["--max_steps", "1", "--join_references", "True", "--empty_rows", "drop", "--evaluation_rows", "7"]
-    metrics = finetune(str(tmp_path / "rows.jsonl"), tmp_path / "run", *flags, "--metrics", "bleu", "rouge")
-    lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
-    assert [line["references"] for line in lines] == [[word, "else"] for word in WORDS]
-    assert (metrics["train_rows"], metrics["eval_rows"]) == (12, 6)
+    assert [line["source"] for line in lines] == [f"[MASK] {row['text']}" for row in rows]
     assert metrics["evaluation_data"] == str(tmp_path / "rows.jsonl")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_two_text_files_are_source_and_target(named, tmp_path):
+    files = {"source": tmp_path / "a.en", "target": tmp_path / "a.de"}
+    for name, file in files.items():
+        file.write_text(f"one {name}\ntwo {name}\n")
+    paths = [f"{name}={file}" if named else str(file) for name, file in files.items()]
+    assert RowArguments(train_data=paths).source("train").paths == [f"{name}={file}" for name, file in files.items()]
+    tables = [str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")]
+    for table in tables:
+        Path(table).write_text("a\tb\n1\t2\n")
+    assert RowArguments(train_data=tables).source("train").paths == tables
 
 
 def test_the_metrics_are_those_of_the_predictions_that_are_written(tmp_path):
@@ -122,18 +113,10 @@ def test_the_metrics_are_those_of_the_predictions_that_are_written(tmp_path):
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     for column, units in (("zh", "characters"), ("first", "english")):
-        flags = ["--max_steps", "30", "--learning_rate", "1e-2", "--target", f"{{{column}}}", "--units", units]
-        metrics = finetune(
-            str(tmp_path / "rows.jsonl"),
-            tmp_path / units,
-            *flags,
-            "--metrics",
-            "bleu",
-            "rouge",
-            "--max_target_length",
-            "24",
-        )
-        lines = [json.loads(line) for line in (tmp_path / units / "predictions.jsonl").read_text().splitlines()]
+        flags = ["--max_steps", "30", "--learning_rate", "1e-2", "--target", f"{{{{ {column} }}}}", "--units", units]
+        flags += ["--metrics", "bleu", "rouge", "--max_target_length", "24"]
+        metrics = finetune(str(tmp_path / "rows.jsonl"), tmp_path / units, *flags)
+        lines = predictions_of(tmp_path / units)
         texts, right = [line["prediction"] for line in lines], [line["references"][0] for line in lines]
         assert right == [row[column] for row in rows]
         bleu = BLEU(tokenize="zh" if units == "characters" else "13a").corpus_score(texts, [right]).score
@@ -146,8 +129,9 @@ def test_the_metrics_are_those_of_the_predictions_that_are_written(tmp_path):
 
 @pytest.mark.slow
 def test_a_task_is_learned_and_the_saved_model_writes_what_was_scored(rows_file, tmp_path):
-    flags = ["--max_steps", "150", "--learning_rate", "3e-3", "--mask", "[sMASK]", "--metrics", "rouge"]
-    metrics = finetune(rows_file, tmp_path / "run", *flags, "--num_beams", "2", "--label_smoothing_factor", "0.1")
+    flags = ["--max_steps", "150", "--learning_rate", "3e-3", "--metrics", "rouge", "--source", "{{ text }} [sMASK]"]
+    flags += ["--generation", '{"num_beams": 2}']
+    metrics = finetune(rows_file, tmp_path / "run", *flags, "--label_smoothing_factor", "0.1")
     assert metrics["rouge1"] == 100
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "run").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
@@ -156,32 +140,25 @@ def test_a_task_is_learned_and_the_saved_model_writes_what_was_scored(rows_file,
     assert inputs["input_ids"][0, -2] == tokenizer.smask_token_id
     written = tokenizer.batch_decode(model.generate(**inputs), skip_special_tokens=True)
     assert [text.strip() for text in written] == ["two", "five"]
-    again = finetune(
-        rows_file, tmp_path / "again", "--model", str(tmp_path / "run"), *flags[4:], train=False, config=()
-    )
-    assert again["rouge1"] == 100 and again["train_rows"] == 0
+    again = ["--model", str(tmp_path / "run"), *flags[4:]]
+    for name, more in (("named", ["--train_rows", "0"]), ("without", [])):
+        scored = finetune(rows_file, tmp_path / name, *again, *more, train=bool(more), config=())
+        assert scored["rouge1"] == 100 and scored["train_rows"] == 0 and "steps" not in scored
 
 
 def test_the_generation_that_was_asked_for_is_the_saved_models(rows_file, tmp_path):
-    flags = ["--num_beams", "3", "--length_penalty", "0.7", "--no_repeat_ngram_size", "3", "--min_target_length", "4"]
-    finetune(rows_file, tmp_path / "run", "--max_steps", "1", *flags)
+    asked = {"num_beams": 3, "length_penalty": 0.7, "no_repeat_ngram_size": 3, "min_new_tokens": 4}
+    finetune(rows_file, tmp_path / "run", "--max_steps", "1", "--generation", json.dumps(asked))
     model, tokenizer = (kind.from_pretrained(tmp_path / "run") for kind in (AutoModelForSeq2SeqLM, AutoTokenizer))
     config = model.generation_config
-    settings = (
-        config.num_beams,
-        config.length_penalty,
-        config.no_repeat_ngram_size,
-        config.min_length,
-        config.max_length,
-    )
-    assert settings == (3, 0.7, 3, 5, 9)  # lengths with sop
+    assert {name: getattr(config, name) for name in asked} == asked and config.max_length == 9  # with sop
     ends = {tokenizer.eop_token_id, tokenizer.eos_token_id}
     pieces = model.generate(**tokenizer(["one and two"] * 2, return_tensors="pt"))
     assert pieces.shape[1] <= 9 and not ends & set(pieces[:, 1:5].flatten().tolist())
 
 
 def test_equal_seeds_give_equal_models_and_other_seeds_others(rows_file, tmp_path):
-    flags = ["--max_steps", "2", "--train_rows", "12", "--pretrain_data", rows_file, "--pretrain_share", "0.5"]
+    flags = ["--max_steps", "2", "--train_rows", "12"]
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         finetune(rows_file, tmp_path / name, *flags, "--seed", seed)
     a, b, c = (load_file(tmp_path / name / "model.safetensors") for name in "abc")
@@ -191,7 +168,7 @@ def test_equal_seeds_give_equal_models_and_other_seeds_others(rows_file, tmp_pat
 
 def test_adapters_are_trained_and_saved_alone(rows_file, tmp_path):
     finetune(rows_file, tmp_path / "whole", "--max_steps", "1")
-    flags = ["--model", str(tmp_path / "whole"), "--use_peft", "--lora_rank", "2", "--max_steps", "2"]
+    flags = ["--model", str(tmp_path / "whole"), "--lora_r", "2", "--max_steps", "2"]
     metrics = finetune(rows_file, tmp_path / "lora", *flags, "--learning_rate", "0.05", config=())
     assert metrics["method"] == "glm-lora"
     assert not (tmp_path / "lora" / "model.safetensors").exists()
@@ -203,7 +180,7 @@ def test_words_are_blanked_and_all_blanks_filled(rows_file, tmp_path):
     flags = ["--task", "infilling", "--blank_ratios", "0.3", "0.7", "--metrics", "bleu", "--max_steps", "2"]
     metrics = finetune(rows_file, tmp_path / "run", *flags)
     assert {"bleu_30", "bleu_70", "eval_loss"} <= set(metrics)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    rows = predictions_of(tmp_path / "run")
     assert [row["ratio"] for row in rows] == [0.3] * 6 + [0.7] * 6
     assert all(len(row["pieces"]) == row["source"].count("[MASK]") > 0 for row in rows)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
@@ -211,43 +188,35 @@ def test_words_are_blanked_and_all_blanks_filled(rows_file, tmp_path):
     assert fill_blanks(model, tokenizer, rows[-1]["source"], max_new_tokens=8).text == rows[-1]["prediction"]
 
 
-def test_adapters_learn_to_fill_blanks_beside_pretraining_text(rows_file, tmp_path):
+def test_adapters_learn_to_fill_blanks(rows_file, tmp_path):
     finetune(rows_file, tmp_path / "whole", "--max_steps", "1")
-    flags = ["--task", "infilling", "--model", str(tmp_path / "whole"), "--use_peft", "--max_steps", "3"]
-    flags += ["--pretrain_data", rows_file, "--pretrain_share", "0.5", "--blank_ratios", "0.4", "--metrics", "bleu"]
-    metrics = finetune(rows_file, tmp_path / "run", *flags, config=())
+    flags = ["--task", "infilling", "--model", str(tmp_path / "whole"), "--lora_r", "2", "--max_steps", "3"]
+    metrics = finetune(rows_file, tmp_path / "run", *flags, "--blank_ratios", "0.4", "--metrics", "bleu", config=())
     assert metrics["method"] == "glm-lora" and "bleu_40" in metrics
-
-
-def test_a_bart_of_the_same_size_is_the_baseline(rows_file, tmp_path):
-    metrics = finetune(
-        rows_file, tmp_path / "run", "--method", "bart", "--max_steps", "2", "--source", "{text} [MASK]"
-    )
-    assert metrics["method"] == "bart"
-    sources = [
-        json.loads(line)["source"] for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
-    ]
-    assert not any("MASK" in source for source in sources)
-    config = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "run").generation_config
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
-    assert config.decoder_start_token_id == tokenizer.sop_token_id
-    assert config.eos_token_id == [tokenizer.eop_token_id, tokenizer.eos_token_id]
 
 
 @pytest.mark.parametrize(
     "flags, match",
     [
-        (["--max_source_length", "50"], r"--max_source_length 50 is more than the model's position table of 49 rows"),
+        (["--max_length", "50"], r"--max_length 50 is more than the model's position table of 49 rows"),
         (["--max_target_length", "49"], r"--max_target_length 49: .* 48 at most"),
-        (["--min_target_length", "8"], r"--min_target_length 8 leaves no room below --max_target_length 8"),
-        (["--num_beams", "0"], "--num_beams 0: one beam at least"),
-        (["--use_peft"], "--use_peft adapts a trained model"),
-        (["--method", "bart", "--use_peft", "--model", "x"], "A baseline has no blanks"),
+        (
+            ["--generation", '{"min_new_tokens": 8}'],
+            r"min_new_tokens 8, which leaves no room below --max_target_length 8",
+        ),
+        (["--generation", '{"num_beams": 0}'], "num_beams 0: a whole number, one beam at least"),
+        (
+            ["--generation", '{"beams": 4}'],
+            "names beams, which GenerationConfig does not have. Did you mean num_beams",
+        ),
+        (["--generation", '{"max_new_tokens": 4}'], "has max_new_tokens, which the run sets"),
+        (["--generation", "4"], "--generation '4' must be a JSON object"),
+        (["--lora_r", "4"], "--lora_r adapts a trained model"),
         (["--metrics", "bertscore"], "No metric is called 'bertscore'"),
-        (["--source", "{txt}"], r"has? no 'txt'; its columns are first, other, text"),
-        (["--pretrain_mixture", '{"token": 0.5}', "--pretrain_data", "x"], "mixture"),
+        (["--source", "{{ txt }}"], r"rows\.jsonl, row 1: .*'txt' is undefined; the row has first, idx, other, text"),
         (["--train_rows", "37"], "37 rows were asked for, there are 36"),
-        (["--references", "nothing"], r"rows\.jsonl, row 1 has no 'nothing'"),
+        (["--train_rows", "0"], "with --train_rows 0.* there is a --model to be scored"),
+        (["--references", "nothing"], r"rows\.jsonl, row 1: 'nothing' is not found"),
         (["--task", "infilling", "--blank_ratios", "10"], r"--blank_ratios \[10.0\]: give shares"),
     ],
 )
@@ -257,17 +226,24 @@ def test_what_does_not_fit_is_refused_before_training(flags, match, rows_file, t
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-DATACLASSES = (ModelArguments, RowArguments, GenerationArguments, TrainingArguments)
+def read_config(name):
+    flags = ["--use_cpu", "--bf16", "False"]
+    dataclasses = (FinetuningArguments, RowArguments, TaskArguments)
+    return parse_arguments(dataclasses, [name, *flags], training="Seq2SeqTrainingArguments")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("seq2seq_*.yaml")), ids=lambda path: path.stem)
-def test_every_config_is_a_run(path, tmp_path):
-    anywhere = ["--use_cpu", "--bf16", "False", "--report_to", "none"]
-    _, rows, generation, training = parse_arguments(DATACLASSES, [str(path), *anywhere])
-    assert training.output_dir == f"output/{path.stem}"
-    assert rows.task == "infilling" or Template(rows.target).columns
-    assert Template(rows.source).columns
-    assert generation_settings(generation)["num_beams"] == generation.num_beams >= 1
+def test_there_are_25_flags():
+    fields = [part.__dataclass_fields__ for part in (FinetuningArguments, RowArguments, TaskArguments)]
+    assert sum(map(len, fields)) == len(set().union(*fields)) == 25
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "configs").glob("seq2seq_*.yaml")))
+def test_every_config_is_a_run(name):
+    _, rows, task, training = read_config(name)
+    assert training.output_dir == f"output/{name}" and rows.has_training
+    assert task.task == "infilling" or Template(task.target).fields
+    assert Template(task.source).fields and Template(task.source).blanks == (task.task != "infilling")
+    assert generation_settings(task)["num_beams"] >= 1
 
 
 #                      source, target, least, beams, penalty, n-gram, epochs, rate     (of the original's recipes)
@@ -281,11 +257,9 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_papers_recipes_have_the_papers_settings(name):
-    flags = ["--use_cpu", "--bf16", "False", "--report_to", "none"]
-    _, rows, generation, training = parse_arguments(
-        DATACLASSES, [str(ROOT / "configs" / f"seq2seq_{name}.yaml"), *flags]
-    )
-    lengths = (rows.max_source_length, rows.max_target_length, generation.min_target_length)
-    beams = (generation.num_beams, generation.length_penalty, generation.no_repeat_ngram_size)
+    _, _, task, training = read_config(f"seq2seq_{name}")
+    found = {"length_penalty": 1.0, "no_repeat_ngram_size": 0, "min_new_tokens": 0, **task.generation}
+    beams = (found["num_beams"], found["length_penalty"], found["no_repeat_ngram_size"])
+    lengths = (task.max_length, task.max_target_length, found["min_new_tokens"])
     assert (*lengths, *beams, training.num_train_epochs, training.learning_rate) == PUBLISHED[name]
     assert (training.label_smoothing_factor, training.weight_decay, training.warmup_steps) == (0.1, 0.1, 0.06)

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transformers_glm.infilling import splice
-from transformers_glm.seq2seq.text_infilling import Blanked, blank_words, lay_out_blanked, shorten_texts
+from transformers_glm.seq2seq.arguments import TaskArguments
+from transformers_glm.seq2seq.tasks import InfillingTask
+from transformers_glm.seq2seq.text_infilling import Blanked, blank_words, lay_out_blanked
 
 
 class Drawing:
@@ -62,14 +64,19 @@ def test_pieces_stand_in_the_order_of_the_text_on_their_blanks(tokenizer):
 
 def test_long_texts_are_cut_before_they_are_blanked_and_it_is_said(tokenizer, caplog):
     text = "Ada Lovelace wrote the first program."
-    [short] = shorten_texts([text], tokenizer, 6, "file")
+    task = InfillingTask(TaskArguments(source="{{ text }}", blank_ratios=[0.5]), tokenizer, max_length=6)
+    task.evaluation_set([{"text": text, "idx": 3}], "file")
+    [short] = task.texts
     assert text.startswith(short) and len(tokenizer(short)["input_ids"]) <= 6
     lost = len(tokenizer(text)["input_ids"]) - 6
-    assert f"file: 1 texts were cut to 6 tokens ({lost} tokens lost)." in caplog.text
+    assert f"file: 1 of 1 rows were too long and lost {lost} tokens of 'text'." in caplog.text
 
 
 def test_texts_that_cannot_be_blanked_are_named(tokenizer):
-    with pytest.raises(ValueError, match="file, row 2 has no word to blank"):
-        shorten_texts(["a", " "], tokenizer, 9, "file")
-    with pytest.raises(ValueError, match=r"file, row 1 holds \[MASK\], which is a token of the model"):
-        shorten_texts(["a [MASK]"], tokenizer, 9, "file")
+    task = InfillingTask(TaskArguments(source="{{ text }}"), tokenizer, max_length=40)
+    for text, match in (
+        (" ", "There is nothing in the fields"),
+        ("a [MASK]", r"has \[MASK\] in it, .* token of the model"),
+    ):
+        with pytest.raises(ValueError, match=f"file, row 2: .*{match}"):
+            task.training_set([{"text": "a"}, {"text": text}], "file")

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # settings that may differ when a run goes on: they change no step of it, or are of the kind of a learning rate or a time
 NO_MATTER = (
     *("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics"),
-    *("max_seconds", "muon_learning_rate"),
+    *("generation", "max_seconds", "muon_learning_rate"),
     *("eval_data", "eval_split", "eval_rows", "keep_model"),
 )
 

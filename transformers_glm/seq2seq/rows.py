@@ -2,229 +2,231 @@
 """Rows of a task as token ids: a source with its blank and a target, each within its budget."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..data.task_rows import Row
-from ..data.templates import Part, Template, column_of
+from ..data.jinja import MASKS, Part, Template, template, value_of
+from ..data.shorten import Shortener
+from .arguments import TaskArguments
 
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass
-class CutCounts:
-    """How many sources and targets were too long, and how many tokens they lost."""
-
-    sources: int = 0
-    source_tokens: int = 0
-    targets: int = 0
-    target_tokens: int = 0
-    dropped: int = 0
-
-    def log(self, where: str, encoder: "Seq2SeqEncoder") -> None:
-        """Say what was lost, if anything."""
-        if self.dropped:
-            logger.warning("%s: %d rows with an empty source or target were dropped.", where, self.dropped)
-        if self.sources:
-            logger.warning(
-                "%s: %d sources were cut to %d tokens (%d tokens lost); their blanks stay.",
-                *(where, self.sources, encoder.max_source_length, self.source_tokens),
-            )
-        if self.targets:
-            logger.warning(
-                "%s: %d targets were cut to %d tokens (%d tokens and their ends lost).",
-                *(where, self.targets, encoder.max_target_length, self.target_tokens),
-            )
+Row = Mapping[str, Any]
 
 
-@dataclass
+class SourceText:
+    """
+    The text of a row, which is cut until it has room: its fields lose tokens, the text of the template stays.
+
+    Args:
+        tokenizer ([`GLMTokenizer`]): counts the tokens.
+        text (`str`): the template.
+        max_length (`int`): the most tokens of the text, as `length_of` of [`fit`] counts them.
+        keep (`str`, *optional*, defaults to `"left"`):
+            What stays of a field: its `"left"` or its `"right"` end, or the part round the first place where the text of this
+            expression (`answer`) or template (`{{ answer }}`) stands.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, text: str, max_length: int, keep: str = "left"):
+        self.template = with_fields(text)
+        is_end = keep in ("left", "right")
+        self.max_length, self._in_sight = max_length, None
+        if not is_end:
+            self._in_sight = template(keep if "{{" in keep else f"{{{{ {keep} }}}}")
+        self._shortener = Shortener(tokenizer, keep=keep if is_end else "around")
+
+    def fit(self, row: Row, length_of: Callable[[Sequence[Part]], int]) -> list[Part]:
+        """
+        The parts of the text of a row.
+
+        Args:
+            row (`Mapping`): the row.
+            length_of (`Callable[[Sequence[Part]], int]`): how many tokens the parts have together.
+
+        Raises:
+            `ValueError`: the row lacks a field or has nothing in any of them; the template alone is too long.
+        """
+        parts = self.template.parts(row)
+        names = _names(parts)
+        fields = {name: part.text for name, part in zip(names, parts, strict=True) if name}
+        if not any(fields.values()):
+            raise ValueError(f"There is nothing in the fields of its source {self.template.text!r}.")
+
+        def with_texts(texts):
+            return [part._replace(text=texts.get(name, part.text)) for name, part in zip(names, parts, strict=True)]
+
+        around = self._in_sight.write(row).strip() if self._in_sight else None
+        return with_texts(
+            self._shortener.fit(fields, lambda texts: length_of(with_texts(texts)), self.max_length, around)
+        )
+
+    def report(self, rows: int, where: str) -> None:
+        """Log what was cut of this many rows, if anything was."""
+        self._shortener.report(rows, where)
+
+
 class Seq2SeqEncoder:
     """
     Turns rows into the two streams of a sequence-to-sequence model.
 
-        source  "{passage} Question: [MASK] Answer: {answer}"       [CLS] passage Question : [MASK] Answer : answer eos
-        target  " {question}"                                       question eop
+        source  "{{ passage }} Question: [MASK] Answer: {{ answer }}"       [CLS] passage Question : [MASK] Answer : answer eos
+        target  " {{ question }}"                                           question eop
 
-    A source without a `[MASK]` of its own has it at its end. What columns hold is read as plain text, special tokens too.
+    A source without a mask token has [MASK] at its end. What fields hold is read as plain text, special tokens too; the spaces
+    at its ends are left out.
 
     Args:
+        args ([`TaskArguments`]): has both templates, `keep`, and `max_target_length`, the most tokens of a target with its eop.
         tokenizer ([`GLMTokenizer`]): the tokenizer.
-        source, target ([`Template`]): the templates.
-        mask (`str`, *optional*): the mask token that stands in the blank. None: no blank, for models of other kinds.
-        max_source_length (`int`, *optional*, defaults to 512):
-            The most tokens of a source, all special ones included. Of a longer one the longest columns are shortened.
-        max_target_length (`int`, *optional*, defaults to 128): the most tokens of a target, `eop` included.
-        keep (`str`, *optional*, defaults to `"left"`):
-            What stays of a shortened column: its `"left"` or its `"right"` end, or the part round the first occurrence of
-            what another column holds, by that one's name.
-        long_targets (`str`, *optional*, defaults to `"cut"`): whether a too long target is `"cut"` or an `"error"`.
-        empty (`str`, *optional*, defaults to `"error"`): whether a row without source or target is an `"error"` or `"drop"`ped.
+        max_length (`int`): the most tokens of a source, all special ones included. Of a longer one the longest fields are cut.
+
+    Raises:
+        `ValueError`: a template names no field; the source has several blanks or one that the tokenizer lacks, the target has any.
     """
 
-    tokenizer: PreTrainedTokenizerBase
-    source: Template
-    target: Template
-    mask: str | None
-    max_source_length: int = 512
-    max_target_length: int = 128
-    keep: str = "left"
-    long_targets: str = "cut"
-    empty: str = "error"
-    cut: CutCounts = field(default_factory=CutCounts)
-
-    def __post_init__(self):
-        if self.target.has_blank:
+    def __init__(self, args: TaskArguments, tokenizer: PreTrainedTokenizerBase, max_length: int):
+        self.tokenizer, self.target, self.max_target_length = (
+            tokenizer,
+            with_fields(args.target),
+            args.max_target_length,
+        )
+        source, blanks = args.source, with_fields(args.source).blanks
+        if blanks > 1:
+            raise ValueError(f"The source {source!r} has {blanks} blanks. It has one, where the target goes.")
+        if self.target.blanks:
             raise ValueError(
-                f"The target {self.target.text!r} has a [MASK]. It belongs into the source, where the target goes."
+                f"The target {args.target!r} has a blank. It belongs into the source, where the target goes."
             )
-        known = self.tokenizer.convert_ids_to_tokens(self.tokenizer.mask_token_ids)
-        if self.mask is not None and self.mask not in known:
-            raise ValueError(f"The tokenizer has no mask token {self.mask!r}. It has {known}: choose one with --mask.")
+        source = source if blanks else f"{source}[MASK]"
+        # the one without which there is no blank: a filter's argument may name another
+        self.mask = next(mask for mask in MASKS if not template(source.replace(mask, "")).blanks)
+        known = tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids)
+        if self.mask not in known:
+            raise ValueError(
+                f"The tokenizer has no mask token {self.mask!r}. It has {', '.join(known)}: write one into --source."
+            )
+        self.blank_is_last = source.rstrip().endswith(self.mask)
+        self.source = SourceText(tokenizer, source, max_length, args.keep)
+        self._cut_targets = self._cut_tokens = 0
 
-    def encode_all(self, rows: Iterable[Row], where: str) -> tuple[list[Row], list[dict[str, list[int]]]]:
-        """The rows that are kept and, for each, `input_ids`, `attention_mask` and `labels`; logs what was cut."""
-        self.cut = CutCounts()
-        kept, encoded = [], []
+    def encode(self, rows: Iterable[Row], where: str) -> list[dict[str, list[int]]]:
+        """
+        For each row `input_ids`, `attention_mask` and `labels`; logs what was cut.
+
+        Raises:
+            `ValueError`: a row lacks a field, or has an empty source or target; names it.
+        """
+        self._cut_targets = self._cut_tokens = 0
+        encoded = []
         for number, row in enumerate(rows, 1):
-            name = f"{where}, row {number}"
-            parts, target = self.source.fill(row, name), self.target.fill(row, name)
-            empty = _emptiness(parts, target)
-            if empty and self.empty == "error":
-                raise ValueError(
-                    f"{name} has {empty}: {row!r:.200}. Fill it, or leave such rows out with --empty_rows drop."
-                )
-            if empty:
-                self.cut.dropped += 1
-                continue
-            input_ids = self.encode_source(parts, row, name)
-            labels = self.encode_target("".join(part.text for part in target), name)
-            kept.append(row)
+            with naming_row(where, number):
+                input_ids, labels = self.source_ids(row), self.target_ids(row)
             encoded.append({"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels})
-        if not encoded:
-            raise ValueError(f"{where}: every row has an empty source or target. Check --source and --target.")
-        self.cut.log(where, self)
-        return kept, encoded
-
-    def encode_source(self, parts: Sequence[Part], row: Row, where: str) -> list[int]:
-        """Ids of a source, shortened to `max_source_length`; the blank stays."""
-        stretches = self._stretches(parts)
-        over = sum(len(stretch.ids) for stretch in stretches) - self.max_source_length
-        if over > 0:
-            self.cut.sources += 1
-            self.cut.source_tokens += over
-            self._shorten(stretches, over, row, where)
-        return [token for stretch in stretches for token in stretch.ids]
-
-    def encode_target(self, text: str, where: str) -> list[int]:
-        """Ids of a target and `eop`; one that is cut has no end."""
-        ids = [*self._plain(text)["input_ids"], self.tokenizer.eop_token_id]
-        over = len(ids) - self.max_target_length
-        if over <= 0:
-            return ids
-        if self.long_targets == "error":
-            raise ValueError(
-                f"{where}: the target has {len(ids)} tokens, more than max_target_length {self.max_target_length}: "
-                f"{text[:60]!r}... Raise --max_target_length, or cut long ones with --long_targets cut."
+        self.source.report(len(encoded), where)
+        if self._cut_targets:
+            logger.warning(
+                "%s: %d targets were cut to %d tokens (%d tokens and their ends lost).",
+                *(where, self._cut_targets, self.max_target_length, self._cut_tokens),
             )
-        self.cut.targets += 1
-        self.cut.target_tokens += over
+        return encoded
+
+    def source_ids(self, row: Row) -> list[int]:
+        """Ids of a source of `max_length` tokens at most; the blank stays."""
+        ids: list[int] = []
+
+        def length_of(parts):
+            ids[:] = self._ids_of(parts)
+            return len(ids)
+
+        self.source.fit(stripped(row), length_of)
+        return ids
+
+    def target_ids(self, row: Row) -> list[int]:
+        """Ids of a target and `eop`; one that is cut to `max_target_length` has no end."""
+        parts = self.target.parts(stripped(row))
+        if not any(part.text for part in parts if part.field is not None):
+            raise ValueError(f"There is nothing in the fields of its target {self.target.text!r}.")
+        ids = [*self._plain("".join(part.text for part in parts)), self.tokenizer.eop_token_id]
+        if len(ids) > self.max_target_length:
+            self._cut_targets += 1
+            self._cut_tokens += len(ids) - self.max_target_length
         return ids[: self.max_target_length]
 
-    def _stretches(self, parts: Sequence[Part]) -> list["_Stretch"]:
-        """The source as stretches of tokens, each of one column or of none; encoded as one text between blanks."""
+    def _ids_of(self, parts: Sequence[Part]) -> list[int]:
+        texts = [part.text for part in parts]
+        place = next(n for n, part in enumerate(parts) if part.field is None and self.mask in part.text)
+        before, after = texts[place].split(self.mask)
+        before, after = "".join([*texts[:place], before]), "".join([after, *texts[place + 1 :]])
         tokenizer = self.tokenizer
-        blank = [] if self.mask is None else [_Stretch([tokenizer.convert_tokens_to_ids(self.mask)])]
-        stretches, text = [_Stretch([tokenizer.cls_token_id])], []
-        for part in parts:
-            if part.is_blank:
-                stretches += [*self._encode(text, before_blank=True), *blank]
-                text = []
-            else:
-                text.append(part)
-        stretches += self._encode(text, before_blank=False)
-        if not self.source.has_blank:
-            stretches += blank
-        return [*stretches, _Stretch([tokenizer.eos_token_id])]
+        return [
+            tokenizer.cls_token_id,
+            *self._plain(before.rstrip()),  # mask tokens take the space to their left
+            tokenizer.convert_tokens_to_ids(self.mask),
+            *self._plain(after),
+            tokenizer.eos_token_id,
+        ]
 
-    def _encode(self, parts: Sequence[Part], before_blank: bool) -> list["_Stretch"]:
-        text = "".join(part.text for part in parts)
-        if before_blank:
-            text = text.rstrip()  # mask tokens take the space to their left
-        encoded = self._plain(text, return_offsets_mapping=True)
-        stretches, end, place = [], 0, 0
-        offsets, ids = encoded["offset_mapping"], encoded["input_ids"]
-        for part in parts:
-            end += len(part.text)
-            first = place
-            # a token belongs to the part where it ends: a column takes the space before it along
-            while place < len(ids) and offsets[place][1] <= end:
-                place += 1
-            stretches.append(
-                _Stretch(ids[first:place], part.column, part.text, offsets[first:place], end - len(part.text))
-            )
-        if place < len(ids):
-            stretches[-1].ids += ids[place:]
-        return stretches
+    def _plain(self, text: str) -> list[int]:
+        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return encoded["input_ids"]
 
-    def _plain(self, text: str, **kwargs) -> Any:
-        return self.tokenizer(
-            text,
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_attention_mask=False,
-            verbose=False,
-            **kwargs,
+
+def references_of(row: Row, target: str, expression: str | None = None) -> list[str]:
+    """
+    The texts that are right for a row.
+
+    Args:
+        row (`Mapping`): the row.
+        target (`str`): template of the target.
+        expression (`str`, *optional*): what finds a text or a list of texts in the row, `answers.text`; in place of the target.
+
+    Raises:
+        `ValueError`: it finds anything else, or an empty text.
+    """
+    found = template(target).write(row) if expression is None else value_of(expression, row)
+    accepted = found if isinstance(found, list) else [found]
+    if not accepted or not all(isinstance(text, str) and text.strip() for text in accepted):
+        raise ValueError(
+            f"The references {found!r:.80} are no text and no list of texts. Choose them with --references: "
+            "answers.text, or answers | map(attribute='text') | list."
         )
-
-    def _shorten(self, stretches: list["_Stretch"], over: int, row: Row, where: str) -> None:
-        columns = [stretch for stretch in stretches if stretch.column is not None]
-        room = [len(stretch.ids) for stretch in columns]
-        if sum(room) <= over:
-            raise ValueError(
-                f"{where}: the source has {over} tokens more than max_source_length {self.max_source_length}, its columns only "
-                f"{sum(room)}. Raise --max_source_length, or shorten the template {self.source.text!r}."
-            )
-        for _ in range(over):
-            room[room.index(max(room))] -= 1
-        for stretch, left in zip(columns, room, strict=True):
-            start = self._start(stretch, left, row, where)
-            stretch.ids = stretch.ids[start : start + left]
-
-    def _start(self, stretch: "_Stretch", left: int, row: Row, where: str) -> int:
-        """Where the part of a column that stays begins."""
-        last = len(stretch.ids) - left
-        if self.keep in ("left", "right"):
-            return 0 if self.keep == "left" else last
-        answer = str(column_of(row, self.keep, where)).strip()
-        found = stretch.text.find(answer)
-        if found < 0:
-            return 0
-        ends = [end - stretch.offset for _, end in stretch.offsets]
-        first, after = (sum(end <= place for end in ends) for place in (found, found + len(answer)))
-        around = max(0, left - (after - first))
-        return max(0, min(first - around // 2, last))
+    return [text.strip() for text in accepted]
 
 
-@dataclass
-class _Stretch:
-    """Tokens of a source: of a column's text that begins at `offset` of what was encoded, or of none."""
-
-    ids: list[int]
-    column: str | None = None
-    text: str = ""
-    offsets: list[tuple[int, int]] = field(default_factory=list)
-    offset: int = 0
+def with_fields(text: str) -> Template:
+    """A template, which has a field in it."""
+    found = template(text)
+    if not found.fields:
+        raise ValueError(f"The template {text!r} names no field. Put the names in double braces: {{{{ document }}}}.")
+    return found
 
 
-def _emptiness(source: Sequence[Part], target: Sequence[Part]) -> str | None:
-    """Which of the two has a column that is missing, or nothing from its columns."""
-    for name, parts in (("source", source), ("target", target)):
-        if missing := [part.column for part in parts if part.is_missing]:
-            return f"nothing at {', '.join(map(repr, missing))} of its {name}"
-        if not any(part.text for part in parts if part.column is not None):
-            return f"an empty {name}"
-    return None
+def stripped(value: Any) -> Any:
+    """A row, or what a field of it holds, without spaces at the ends of its texts."""
+    if isinstance(value, Mapping):
+        return {name: stripped(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [stripped(one) for one in value]
+    return value.strip() if isinstance(value, str) else value
+
+
+@contextmanager
+def naming_row(where: str, number: int) -> Iterator[None]:
+    """Errors about a row name the file and the row."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"{where}, row {number}: {error} Mend the row, or leave such rows out with a function, --prepare."
+        ) from error
+
+
+def _names(parts: Sequence[Part]) -> list[str | None]:
+    """A name for each part of a field: the field's, with a number where it occurs again."""
+    fields = [part.field for part in parts]
+    times = [fields[: place + 1].count(field) for place, field in enumerate(fields)]
+    return [field and (field if time == 1 else f"{field} ({time})") for field, time in zip(fields, times, strict=True)]

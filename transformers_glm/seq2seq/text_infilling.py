@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text infilling (paper, section 3.3): words of a text are blanked, all blanks are filled from left to right."""
 
-import logging
 import random
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
@@ -14,21 +12,17 @@ from blank_infilling_glm import Blank, lay_out
 from ..metrics.texts import Units
 
 
-logger = logging.getLogger(__name__)
-
 WORDS = {"english": r"\S+", "words": r"\S+", "characters": r"[A-Za-z0-9]+|\S"}
 
 
 class Blanked(NamedTuple):
-    """A text with a mask token in the place of each run of blanked words, and what stood there."""
+    """A text with [MASK] in the place of each run of blanked words, and what stood there."""
 
     text: str
     answers: list[str]
 
 
-def blank_words(
-    text: str, ratio: float, rng: random.Random, mask: str = "[MASK]", units: Units = "english"
-) -> Blanked:
+def blank_words(text: str, ratio: float, rng: random.Random, units: Units = "english") -> Blanked:
     """
     Blank `int(words * ratio)` words of a text, one at least, drawn uniformly; neighbours share a blank.
 
@@ -38,7 +32,6 @@ def blank_words(
         text (`str`): the text.
         ratio (`float`): the share of its words.
         rng (`random.Random`): draws them.
-        mask (`str`, *optional*, defaults to `"[MASK]"`): the mask token.
         units (`str`, *optional*, defaults to `"english"`): what a word is: for `"characters"`, each but those of Latin words.
     """
     words = [match.span() for match in re.finditer(WORDS[units], text)]
@@ -54,7 +47,7 @@ def blank_words(
         start, end = words[run[0]][0], words[run[-1]][1]
         before = words[run[0] - 1][1] if run[0] else 0
         answers.append(text[before:end])  # with the space before it, which the mask token takes
-        blanked += text[end_of_last:start] + mask
+        blanked += text[end_of_last:start] + "[MASK]"
         end_of_last = end
     return Blanked(blanked + text[end_of_last:], answers)
 
@@ -67,35 +60,6 @@ def lay_out_blanked(blanked: Blanked, tokenizer: PreTrainedTokenizerBase) -> dic
     spans = [tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in blanked.answers]
     blanks = [Blank(position, span) for position, span in zip(positions, spans, strict=True)]
     return lay_out(part_a, blanks, sop=tokenizer.sop_token_id, eop=tokenizer.eop_token_id)
-
-
-def shorten_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, where: str) -> list[str]:
-    """
-    The texts, each cut on the right to `max_length` tokens with [CLS] and eos; logs how many were cut.
-
-    Raises:
-        `ValueError`: a text is empty or holds a special token, which would be read as one.
-    """
-    shortened, lost = [], []
-    for number, text in enumerate(texts, 1):
-        if not text.strip():
-            raise ValueError(f"{where}, row {number} has no word to blank. Leave empty texts out.")
-        special = [token for token in tokenizer.all_special_tokens if token in text]
-        if special:
-            raise ValueError(
-                f"{where}, row {number} holds {', '.join(special)}, which is a token of the model: {text[:60]!r}. Write it "
-                "otherwise, or leave the row out."
-            )
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets = encoded["offset_mapping"]
-        room = max_length - 2
-        if len(offsets) > room:
-            lost.append(len(offsets) - room)
-            text = text[: offsets[room][0]]
-        shortened.append(text.strip())
-    if lost:
-        logger.warning("%s: %d texts were cut to %d tokens (%d tokens lost).", where, len(lost), max_length, sum(lost))
-    return shortened
 
 
 def row_rng(seed: int, row: int, ratio: float) -> random.Random:
