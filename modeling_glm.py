@@ -336,8 +336,11 @@ class GLMModel(GLMPreTrainedModel):
         is_token = torch.ones(source.shape[:2], dtype=torch.bool, device=source.device)
         if is_padded:
             is_token = attention_mask[:, -length:].to(source.device).bool()
+        input_ids = self._recognize(source)
+        if source.dim() == 3 and not torch.compiler.is_compiling():
+            self._refuse_unknown_embeddings(source, input_ids, is_token)
         position_ids, block_position_ids = derive_positions(
-            self._recognize(source),
+            input_ids,
             is_token,
             mask_token_ids=self.config.mask_token_ids,
             sop=self.config.decoder_start_token_id,
@@ -358,6 +361,19 @@ class GLMModel(GLMPreTrainedModel):
             embedding = self.word_embeddings(torch.tensor(token_id, device=source.device))
             input_ids = input_ids.masked_fill((source == embedding).all(-1), token_id)
         return input_ids
+
+    def _refuse_unknown_embeddings(self, inputs_embeds, input_ids, is_token):
+        """Embeddings that noise, gradients or another dtype have moved off the table do not show where sop and blanks are."""
+        for row in ((input_ids == -1) | ~is_token).all(-1).nonzero().flatten().tolist():
+            last = inputs_embeds[
+                row, is_token[row].nonzero()[-1]
+            ]  # (1, hidden_size); what stands in front may be virtual
+            if not bool((self.word_embeddings.weight == last.to(self.word_embeddings.weight.dtype)).all(-1).any()):
+                raise ValueError(
+                    f"Row {row} of inputs_embeds holds no embedding of the table, so sop and blanks cannot be told. Pass "
+                    "position_ids and block_position_ids: derive_positions(input_ids, attention_mask.bool(), mask_token_ids=..., "
+                    "sop=...) gives both."
+                )
 
     def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, cache):
         """
@@ -611,8 +627,9 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
 
     def _has_no_piece(self, source, block_position_ids):
         sop = self.config.decoder_start_token_id
-        if block_position_ids is not None or sop is None or torch.compiler.is_compiling():
+        if block_position_ids is not None or sop is None:
             return False
+        # this look at the tokens breaks a compiled graph, which a collator's positions and decoder_input_ids spare
         return not bool((self.glm._recognize(source) == sop).any())
 
     def _join_streams(self, source, attention_mask, decoder_input_ids, decoder_attention_mask):

@@ -124,10 +124,13 @@ def test_dynamic_shapes_from_the_start_make_one_graph(settings, tokenizer):
     assert counters["stats"]["unique_graphs"] == 1
 
 
-def test_targets_without_decoder_input_ids_are_refused_by_a_compiled_model(settings, tokenizer):
-    model, make_batch = make("two streams", settings)
-    batch = make_batch(tokenizer, model, (0, 1))
-    del batch["decoder_input_ids"]
-    compiled = torch.compile(model, backend="aot_eager")
-    with pytest.raises(ValueError, match="pass decoder_input_ids"):
-        compiled(**batch)
+@pytest.mark.parametrize("longer", [0, 3])
+def test_targets_without_decoder_input_ids_mean_the_same_compiled(settings, tokenizer, longer):
+    """Row 3: labels beside a Part A, as long as it or not."""
+    model, _ = make("two streams", settings)
+    batch = dict(tokenizer([SOURCES[0]], return_tensors="pt"))
+    length = batch["input_ids"].shape[1] + longer
+    target = (tokenizer(text_target=TARGETS[0])["input_ids"] * 9)[: length - 1]
+    batch["labels"] = torch.tensor([[*target, tokenizer.eop_token_id]])
+    loss = torch.compile(model, backend="aot_eager")(**batch).loss
+    torch.testing.assert_close(loss, model(**batch).loss, rtol=1e-5, atol=1e-5)
