@@ -2,7 +2,9 @@
 """Each recipe by itself, on small files of the published form; the tables of the documents are run in the tests of the tasks."""
 
 import json
+import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -126,6 +128,18 @@ def test_turns_are_texts_or_objects_too():
     )
     assert list(responses([{"turns": objects}])) == [{"history": "A: Hi", "speaker": "B", "response": "Yes?"}]
     assert list(responses([{"turns": ["Hi", "Yes?", "No"]}])) == RESPONSES
+
+
+def test_the_function_of_the_document_works_as_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    document = (RECIPES.parent / "docs" / "tasks.md").read_text(encoding="utf-8")
+    function = dedent(re.search(r"^    def .*?\n\n", document, re.DOTALL | re.MULTILINE)[0])
+    (tmp_path / "my_file.py").write_text(function)
+    (tmp_path / "a.txt").write_text("short\nlong enough,<br />I think\n")
+    prepare = f"{tmp_path / 'my_file.py'}:long_enough"
+    for split, texts in (("train", ["long enough, I think"]), ("validation", ["short", "long enough, I think"])):
+        source = TableSource([str(tmp_path / "a.txt")], split=split, prepare=prepare)
+        assert load_table(source)["text"][:] == texts
 
 
 def test_every_recipe_is_shown_here_and_says_what_it_reads():

@@ -128,6 +128,7 @@ BAD = {
     "names beside a header": ("a.csv", "text,label\na,1\n", NAMES, "first row is a header line, .* leave out the names"),
     "a separator of two letters": ("a.csv", "a||b\n1||2\n", {"sep": "||"}, r"separator '\|\|' is not one character"),
     "a setting of no reader": ("a.csv", "a,b\n1,2\n", {"sepp": ";"}, "cannot be read as csv: .*sepp"),
+    "a setting of no builder": ("a.dat", "a", {"path": "txt"}, "names the path 'txt'. Files are read as text, json, csv"),
     "a broken line": ("a.json", '{"a": 1}\n{"a": 2\n', {}, r"a\.json cannot be read as json: line 2 is no JSON"),
     "a broken file": ("a.json", "{", {}, "cannot be read as json: it is no JSON"),
     "deep json": ("a.json", "[" * 100_000, {}, "cannot be read as json: it is no JSON"),
@@ -190,6 +191,7 @@ def test_a_name_is_that_of_a_dataset_on_the_hub(monkeypatch):
 def test_fields_are_columns_of_other_names(tmp_path):
     file = written(tmp_path / "a.jsonl", '{"body": "x", "text": "title", "n": 1}')
     assert rows_of(file, columns={"text": "body"}) == [{"text": "x", "n": 1}]
+    assert rows_of(file, columns={"text": "body", "body": "text"}) == [{"text": "x", "body": "title", "n": 1}]
     assert rows_of(file, columns={"text": "body", "title": "text"}) == [{"text": "x", "title": "title", "n": 1}]
     with pytest.raises(ValueError, match=r"a\.jsonl has no column stars\. Its columns: body, text, n"):
         rows_of(file, columns={"label": "stars"})

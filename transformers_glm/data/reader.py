@@ -4,7 +4,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +105,8 @@ def load_table(source: TableSource, *, streaming: bool = False, text: str | None
 def _side_by_side(source: TableSource, named: Sequence[re.Match | None]) -> Dataset:
     if not all(named):
         raise ValueError(f"{source}: either all files are given as name=file, or none of them.")
-    columns = [
-        _read([Path(match[2])], "text", {**source.data_kwargs}, False, None).rename_column("text", match[1])
-        for match in named
-    ]
+    by_line = replace(source, document="line")
+    columns = [_read([Path(match[2])], "text", by_line).rename_column("text", match[1]) for match in named]
     if len({len(column) for column in columns}) > 1:
         lengths = ", ".join(f"{match[2]} {len(column)}" for match, column in zip(named, columns, strict=True))
         raise ValueError(
@@ -129,7 +127,7 @@ def _load(source: TableSource, streaming: bool, text: str | None) -> Table:
     builders = sorted({_builder_of(file, source) for file in files})
     if len(builders) > 1:
         raise ValueError(f"{source} has {' and '.join(builders)} files. Give files of one kind.")
-    table = _read(files, builders[0], dict(source.data_kwargs), streaming, text, source.split, source.document)
+    table = _read(files, builders[0], source, streaming, text)
     return _with_text(table, source) if builders == ["text"] else table
 
 
@@ -201,6 +199,8 @@ def _is_of_split(file: Path, folder: Path, splits: Sequence[str]) -> bool:
 def _builder_of(file: Path, source: TableSource) -> str:
     """Files without an ending, such as `enwik8`, are text."""
     if given := source.data_kwargs.get("path"):
+        if given not in BUILDERS.values():
+            raise ValueError(f"--data_kwargs names the path {given!r}. Files are read as text, json, csv or parquet.")
         return given
     if file.suffix and ending(file) not in BUILDERS:
         raise ValueError(
@@ -211,26 +211,21 @@ def _builder_of(file: Path, source: TableSource) -> str:
 
 
 def _read(
-    files: Sequence[Path],
-    builder: str,
-    data_kwargs: dict[str, Any],
-    streaming: bool,
-    text: str | None,
-    split: str = "train",
-    document: str = "line",
+    files: Sequence[Path], builder: str, source: TableSource, streaming: bool = False, text: str | None = None
 ) -> Table:
     """Files of one kind."""
     # the configuration of a Hub dataset says nothing of files that are read in its place
-    data_kwargs = {name: value for name, value in data_kwargs.items() if name not in ("path", "name")}
+    data_kwargs = {name: value for name, value in source.data_kwargs.items() if name not in ("path", "name")}
     for file in files:
         check_content(file, builder)
     with reading(files, builder):
         if builder == "json":
-            return load_json(files, split, text, streaming, **data_kwargs)
+            return load_json(files, source.split, text, streaming, **data_kwargs)
         if builder == "csv":
             data_kwargs = csv_settings(files, data_kwargs)
         if builder == "text":
-            data_kwargs = {"encoding": "utf-8-sig", "sample_by": document.replace("file", "document")} | data_kwargs
+            document = source.document.replace("file", "document")
+            data_kwargs = {"encoding": "utf-8-sig", "sample_by": document} | data_kwargs
         table = load_dataset(
             builder, data_files=list(map(str, files)), split="train", streaming=streaming, **data_kwargs
         )
