@@ -95,6 +95,7 @@ def test_two_text_files_are_source_and_target_and_two_tables_are_one(tmp_path):
     named = [f"{name}={file}" for name, file in zip(("source", "target"), texts, strict=True)]
     for given, read in ((texts, named), (named, named), (tables, tables)):
         assert list(RowArguments(train_data=given).source("train").paths) == read
+    assert RowArguments(train_data=texts, data_kwargs={"path": "csv"}).source("train").paths == texts
 
 
 @pytest.mark.parametrize("column, units", [("zh", "characters"), ("first", "english")])
