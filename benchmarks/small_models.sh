@@ -20,10 +20,11 @@ cloze() {
         --use_cpu True --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 32 "${@:3}"
 }
 
+# writes NAME CONFIG FLAGS: the same of a task whose answer is a text; `script=benchmarks/bart.py` before it: its baseline
 writes() {
     local folder=$output/tasks/$1 config=configs/seq2seq_$2.yaml
     [ -f "$folder/metrics.json" ] && return
-    $python scripts/finetune_seq2seq.py "$config" --output_dir "$folder" --disable_tqdm True --report_to none --save_strategy no \
+    $python "${script:-scripts/finetune_seq2seq.py}" "$config" --output_dir "$folder" --disable_tqdm True --report_to none --save_strategy no \
         --use_cpu True --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 16 "${@:3}"
 }
 
@@ -105,19 +106,20 @@ banking77() {
 three() {
     writes "$1-pretrained" "$2" --model "$small" "${@:3}"
     writes "$1-scratch" "$2" --config "$scratch" --tokenizer "$small" "${@:3}"
-    writes "$1-bart" "$2" --method bart --config "$scratch" --tokenizer "$small" "${@:3}"
+    script=benchmarks/bart.py writes "$1-bart" "$2" --config "$scratch" --tokenizer "$small" "${@:3}"
 }
 
 scitldr() {
     three scitldr summarization --train_data "$data"/seq2seq/scitldr/train.{source,target} \
-        --evaluation_data "$data"/seq2seq/scitldr/val.{source,target} --max_source_length 160 --max_target_length 40 \
-        --num_train_epochs 1 --learning_rate 5e-4 --evaluation_rows 100 --num_beams 4
+        --evaluation_data "$data"/seq2seq/scitldr/val.{source,target} --max_length 160 --max_target_length 40 \
+        --num_train_epochs 1 --learning_rate 5e-4 --evaluation_rows 100 \
+        --generation '{"num_beams": 4, "no_repeat_ngram_size": 3, "min_new_tokens": 10}'
 }
 
 multi30k() {
     three multi30k translation --train_data "$data"/seq2seq/multi30k/train.{en,de} \
         --evaluation_data "$data"/seq2seq/multi30k/test_2016_flickr.{en,de} --num_train_epochs 1 --per_device_train_batch_size 32 \
-        --learning_rate 1e-3 --max_target_length 96 --evaluation_rows 300 --num_beams 4
+        --learning_rate 1e-3 --max_target_length 96 --evaluation_rows 300 --generation '{"num_beams": 4}'
 }
 
 # smaller, with a tokenizer of the pairs, in fp32
@@ -125,9 +127,9 @@ multi30k_small() {
     local smaller='{"hidden_size": 192, "num_layers": 3, "num_attention_heads": 3, "max_sequence_length": 128}'
     local flags=(--train_data "$data"/seq2seq/multi30k/train.{en,de} --evaluation_data "$data"/seq2seq/multi30k/test_2016_flickr.{en,de}
         --config "$smaller" --vocab_size 8192 --num_train_epochs 1 --per_device_train_batch_size 32 --learning_rate 1e-3
-        --max_target_length 48 --evaluation_rows 300 --num_beams 4 --bf16 False)
+        --max_target_length 48 --evaluation_rows 300 --generation '{"num_beams": 4}' --bf16 False)
     writes multi30k_small-scratch translation "${flags[@]}"
-    writes multi30k_small-bart translation "${flags[@]}" --method bart
+    script=benchmarks/bart.py writes multi30k_small-bart translation "${flags[@]}"
 }
 
 # Chinese
@@ -146,7 +148,7 @@ chnsenticorp() {
 
 csl() {
     three csl titles_zh --train_data "$data"/seq2seq/csl_title/train.{source,target} \
-        --evaluation_data "$data"/seq2seq/csl_title/val.{source,target} --max_source_length 160 --num_train_epochs 3 --learning_rate 5e-4
+        --evaluation_data "$data"/seq2seq/csl_title/val.{source,target} --max_length 160 --num_train_epochs 3 --learning_rate 5e-4
 }
 
 # GLM-Doc and GLM-Sent beside GLM, smaller still: the same text, size and steps; each as a language model and filling blanks
@@ -160,7 +162,7 @@ levels() {
         [ -f "$output/tasks/lm-$level/metrics.json" ] || $python scripts/evaluate_lm.py --model "$model" --evaluation_data \
             "$text/wikitext-2/wiki.test.tokens" --output_dir "$output/tasks/lm-$level"
         [ -f "$output/tasks/infilling-$level/metrics.json" ] || $python scripts/finetune_seq2seq.py --task infilling --model "$model" \
-            --source "{text}" --evaluation_data "$data/lm_eval/lambada_test.jsonl" --evaluation_rows 100 --max_source_length 250 \
+            --source "{{ text }}" --evaluation_data "$data/lm_eval/lambada_test.jsonl" --evaluation_rows 100 --max_length 250 \
             --max_target_length 64 --metrics bleu --report_to none --output_dir "$output/tasks/infilling-$level"
     done
 }

@@ -71,27 +71,11 @@ def test_the_longest_field_is_shortened_and_the_blank_stays(keep, expected, lett
 
 
 @pytest.mark.parametrize("keep", ["answer", "answers.text[0]", "{{ answer }}"])
-@pytest.mark.parametrize(
-    "answer, expected",
-    [
-        ("f", "e f g h"),
-        ("e f g", "e f g h"),
-        ("c d e f", "c d e f"),
-        ("a", "a b c d"),
-        ("j", "g h i j"),
-        ("none", "a b c d"),
-    ],
-)
+@pytest.mark.parametrize("answer, expected", [("e f g", "e f g h"), ("a", "a b c d"), ("none", "a b c d")])
 def test_the_part_round_the_answer_stays(keep, answer, expected, letters):
     coder = encoder(letters, "{{ long }} [MASK]", keep=keep, max_length=3 + len(letters.tokenize(expected)))
     ids = coder.source_ids({**WORDS, "answer": answer, "answers": {"text": [answer]}})
     assert letters.decode(ids[1:-1]) == f"{expected}[MASK]"
-
-
-def test_fields_share_the_loss_from_the_longest_down(letters):
-    kept = letters.tokenize("a b x y")
-    coder = encoder(letters, "{{ a }} {{ b }}[MASK]", max_length=3 + len(kept))
-    assert letters.decode(coder.source_ids({"a": "a b c d e f", "b": "x y"})[1:-1]) == "a b x y[MASK]"
 
 
 def test_what_was_cut_is_counted_and_said(letters, caplog):

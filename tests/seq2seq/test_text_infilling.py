@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,27 +12,17 @@ from transformers_glm.seq2seq.tasks import InfillingTask
 from transformers_glm.seq2seq.text_infilling import Blanked, blank_words, lay_out_blanked
 
 
-class Drawing:
-    """Draws what it is told to."""
-
-    def __init__(self, *drawn):
-        self.drawn = list(drawn)
-
-    def sample(self, population, number):
-        assert number == len(self.drawn)
-        return self.drawn
-
-
-def test_neighbouring_words_share_a_blank():
-    assert blank_words("a b c d e", 0.6, Drawing(4, 1, 2)) == Blanked("a [MASK] d [MASK]", [" b c", " e"])
-
-
-def test_the_first_word_has_no_space_before_it_and_marks_stay_with_their_word():
-    assert blank_words("Ada  wrote it.", 0.7, Drawing(0, 2)) == Blanked("[MASK]  wrote [MASK]", ["Ada", " it."])
-
-
-def test_chinese_is_blanked_by_character_but_latin_words_are_whole():
-    assert blank_words("用GLM填空。", 0.5, Drawing(1, 2), units="characters") == Blanked("用[MASK]空。", ["GLM填"])
+@pytest.mark.parametrize(
+    "text, ratio, drawn, blanked",
+    [
+        ("a b c d e", 0.6, [4, 1, 2], Blanked("a [MASK] d [MASK]", [" b c", " e"])),  # neighbours share a blank
+        ("Ada  wrote it.", 0.7, [0, 2], Blanked("[MASK]  wrote [MASK]", ["Ada", " it."])),  # marks stay with words
+        ("用GLM填空。", 0.5, [1, 2], Blanked("用[MASK]空。", ["GLM填"])),  # a Latin word is one of the units
+    ],
+)
+def test_what_is_drawn_is_blanked(text, ratio, drawn, blanked):
+    rng = SimpleNamespace(sample=lambda words, number: drawn[:number])
+    assert blank_words(text, ratio, rng, "english" if text.isascii() else "characters") == blanked
 
 
 def test_the_share_of_words_is_rounded_down_but_one_is_blanked():

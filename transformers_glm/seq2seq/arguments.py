@@ -33,13 +33,17 @@ class RowArguments(DataArguments):
         return bool(self.train_data) and self.train_rows != 0
 
     def source(self, which: Literal["train", "evaluation"], **settings) -> TableSource:
-        """Where the rows are; two text files without names stand side by side, as `source` and `target`."""
+        """
+        Where the rows are; two text files without names stand side by side, as `source` and `target`. Where `data_kwargs` has the
+        `path` of a builder, they are read by it, one after the other.
+        """
         from ..data.reader import BUILDERS  # takes a second, which --help does not
         from ..data.streams import ending
 
         found = super().source(which, **settings)
         files = [Path(path) for path in found.paths]
-        if len(files) == 2 and all(file.is_file() and BUILDERS.get(ending(file), "text") == "text" for file in files):
+        are_text = all(file.is_file() and BUILDERS.get(ending(file), "text") == "text" for file in files)
+        if len(files) == 2 and are_text and "path" not in self.data_kwargs:
             return replace(found, paths=[f"source={files[0]}", f"target={files[1]}"])
         return found
 

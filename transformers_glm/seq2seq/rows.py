@@ -34,18 +34,13 @@ class SourceText:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, text: str, max_length: int, keep: str = "left"):
         self.template = with_fields(text)
         is_end = keep in ("left", "right")
-        self.max_length, self._in_sight = max_length, None
-        if not is_end:
-            self._in_sight = template(keep if "{{" in keep else f"{{{{ {keep} }}}}")
+        self.max_length = max_length
+        self._in_sight = None if is_end else template(keep if "{{" in keep else f"{{{{ {keep} }}}}")
         self._shortener = Shortener(tokenizer, keep=keep if is_end else "around")
 
     def fit(self, row: Row, length_of: Callable[[Sequence[Part]], int]) -> list[Part]:
         """
-        The parts of the text of a row.
-
-        Args:
-            row (`Mapping`): the row.
-            length_of (`Callable[[Sequence[Part]], int]`): how many tokens the parts have together.
+        The parts of the text of a row, of which `length_of` says how many tokens they have together.
 
         Raises:
             `ValueError`: the row lacks a field or has nothing in any of them; the template alone is too long.
@@ -89,11 +84,8 @@ class Seq2SeqEncoder:
     """
 
     def __init__(self, args: TaskArguments, tokenizer: PreTrainedTokenizerBase, max_length: int):
-        self.tokenizer, self.target, self.max_target_length = (
-            tokenizer,
-            with_fields(args.target),
-            args.max_target_length,
-        )
+        self.tokenizer, self.max_target_length = tokenizer, args.max_target_length
+        self.target = with_fields(args.target)
         source, blanks = args.source, with_fields(args.source).blanks
         if blanks > 1:
             raise ValueError(f"The source {source!r} has {blanks} blanks. It has one, where the target goes.")
@@ -114,12 +106,7 @@ class Seq2SeqEncoder:
         self._cut_targets = self._cut_tokens = 0
 
     def encode(self, rows: Iterable[Row], where: str) -> list[dict[str, list[int]]]:
-        """
-        For each row `input_ids`, `attention_mask` and `labels`; logs what was cut.
-
-        Raises:
-            `ValueError`: a row lacks a field, or has an empty source or target; names it.
-        """
+        """For each row `input_ids`, `attention_mask` and `labels`; logs what was cut, and names a row that has not both."""
         self._cut_targets = self._cut_tokens = 0
         encoded = []
         for number, row in enumerate(rows, 1):
@@ -150,7 +137,7 @@ class Seq2SeqEncoder:
         parts = self.target.parts(stripped(row))
         if not any(part.text for part in parts if part.field is not None):
             raise ValueError(f"There is nothing in the fields of its target {self.target.text!r}.")
-        ids = [*self._plain("".join(part.text for part in parts)), self.tokenizer.eop_token_id]
+        ids = [*plain_ids("".join(part.text for part in parts), self.tokenizer), self.tokenizer.eop_token_id]
         if len(ids) > self.max_target_length:
             self._cut_targets += 1
             self._cut_tokens += len(ids) - self.max_target_length
@@ -164,28 +151,22 @@ class Seq2SeqEncoder:
         tokenizer = self.tokenizer
         return [
             tokenizer.cls_token_id,
-            *self._plain(before.rstrip()),  # mask tokens take the space to their left
+            *plain_ids(before.rstrip(), tokenizer),  # mask tokens take the space to their left
             tokenizer.convert_tokens_to_ids(self.mask),
-            *self._plain(after),
+            *plain_ids(after, tokenizer),
             tokenizer.eos_token_id,
         ]
 
-    def _plain(self, text: str) -> list[int]:
-        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
-        return encoded["input_ids"]
+
+def plain_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids of a text in which special tokens are letters as others are."""
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
 
 
 def references_of(row: Row, target: str, expression: str | None = None) -> list[str]:
     """
-    The texts that are right for a row.
-
-    Args:
-        row (`Mapping`): the row.
-        target (`str`): template of the target.
-        expression (`str`, *optional*): what finds a text or a list of texts in the row, `answers.text`; in place of the target.
-
-    Raises:
-        `ValueError`: it finds anything else, or an empty text.
+    The texts that are right for a row: the one that the template `target` writes, or the text or list of texts that an expression
+    finds in the row, `answers.text`; a `ValueError` if that is anything else, or an empty text.
     """
     found = template(target).write(row) if expression is None else value_of(expression, row)
     accepted = found if isinstance(found, list) else [found]

@@ -36,10 +36,6 @@ def finetune(
     tokenizer, `metrics.json` and `predictions.jsonl`; `results.jsonl` beside it gets a line. Without rows to train on the model
     is only scored. A run that was interrupted goes on from its last checkpoint.
 
-    Args:
-        model_args, row_args, task_args, training_args: the settings.
-        command (`str`, *optional*): the command line, for the results.
-
     Returns:
         `dict[str, Any]`: what stands in `metrics.json`.
 
@@ -98,12 +94,7 @@ def finetune(
 
 
 def load_rows(row_args: RowArguments, which: Literal["train", "evaluation"], seed: int) -> Dataset:
-    """
-    The rows of a part of the run, or as many of them as are asked for, drawn with the seed and in their own order.
-
-    Raises:
-        `ValueError`: they cannot be read, or there are fewer than that.
-    """
+    """The rows of a part of the run; or as many of them as are asked for, drawn with the seed and in their own order."""
     rows, number = load_table(row_args.source(which)), getattr(row_args, f"{which}_rows")
     if number is None:
         return rows
@@ -126,12 +117,7 @@ def tokenizer_texts(
             yield {"text": text}
 
 
-def _check(
-    model_args: FinetuningArguments,
-    row_args: RowArguments,
-    task_args: TaskArguments,
-    training_args: Seq2SeqTrainingArguments,
-) -> None:
+def _check(model_args, row_args, task_args, training_args) -> None:
     """What can be known to fail before anything is loaded."""
     check_metrics(task_args.metrics)
     generation_settings(task_args)

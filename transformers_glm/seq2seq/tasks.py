@@ -22,7 +22,7 @@ from ..data.jinja import template
 from ..infilling import fill_blanks
 from ..metrics.texts import check_units, score_texts
 from .arguments import TaskArguments
-from .rows import Row, Seq2SeqEncoder, SourceText, naming_row, references_of, stripped
+from .rows import Row, Seq2SeqEncoder, SourceText, naming_row, plain_ids, references_of, stripped
 from .text_infilling import Blanked, blank_words, lay_out_blanked, row_rng
 
 
@@ -203,9 +203,7 @@ class InfillingTask:
         return texts
 
     def _length_of(self, parts) -> int:
-        text = "".join(part.text for part in parts)
-        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-        return len(ids) + 2  # [CLS] and eos
+        return len(plain_ids("".join(part.text for part in parts), self.tokenizer)) + 2  # [CLS] and eos
 
     def _laid_out(self, blanked: Sequence[Blanked], where: str) -> Dataset:
         rows = [lay_out_blanked(row, self.tokenizer) for row in blanked]
