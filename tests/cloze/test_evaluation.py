@@ -36,7 +36,10 @@ def test_an_unknown_metric_is_refused():
 
 
 def test_the_majority_is_that_of_the_training_data():
-    assert majority_accuracy([1, 0, 0, 0], of_training=["1", "1", "0"]) == 0.25
+    rows = [{"label": label} for label in (1, 0, 0, 0)]
+    task = ClozeTask("[MASK]", {1: "a", 0: "b"})
+    assert majority_accuracy(task, rows, of_training=["1", "1", "0"]) == {"majority_accuracy": 0.25}
+    assert majority_accuracy(ClozeTask("[MASK]", candidates="c"), rows, of_training=["1", "1", "0"]) == {}
 
 
 def test_the_line_of_a_row_has_its_id_scores_prediction_and_label():
@@ -46,6 +49,10 @@ def test_the_line_of_a_row_has_its_id_scores_prediction_and_label():
         {"id": 7, "scores": {"0": -1.5, "1": -1.0}, "text": "y", "prediction": "1", "label": "1"},
         {"id": 8, "scores": {"0": -2.0}, "text": "z", "prediction": "0", "label": None},
     ]
+    [line] = prediction_lines(
+        load_task("record"), [{"entities": ["Ada"], "label": "Ada", "idx": 1}], [{0: -1.0}], ["0"]
+    )
+    assert line["prediction"] == line["label"] == line["text"] == "Ada"
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,13 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 def without_final_punctuation(value: Any) -> Any:
     """The filter `plain`: `{{ hypothesis | plain }}`."""
-    return str(value).rstrip().rstrip(PUNCTUATION)
+    return str(_only_text(value)).rstrip().rstrip(PUNCTUATION)
 
 
 def _only_text(value: Any) -> Any:
     """What an expression may write: texts, numbers and booleans."""
+    if isinstance(value, StrictUndefined):
+        return str(value)  # which raises, and names it
     if value is None:
         raise ValueError("a field is empty (None)")
     if isinstance(value, Mapping | list | tuple):
