@@ -21,7 +21,8 @@ def test_each_metric_gets_what_it_wants():
     rows = [{"entities": ["Ada", "Bob"], "answers": ["Bob"], "label": "Bob"}]
     assert evaluate_predictions(load_task("record"), rows, ["1"]) == {"exact_match": 1.0, "f1": 1.0}
     task = ClozeTask("[MASK]", candidates="options", label_is="text")
-    rows = [{"options": ["x", "y"], "label": "y"}, {"options": ["y", "z"], "label": "y"}]
+    rows = [{"options": ["x", "True"], "label": "True"}, {"options": ["True", "z"], "label": "True"}]
+    assert [task.right_answer(row) for row in rows] == [1, 0]
     assert evaluate_predictions(task, rows, ["1", "1"]) == {"accuracy": 0.5}
     task = ClozeTask("[MASK]", {True: "Yes", False: "No"}, metrics=["accuracy", "f1"])
     assert evaluate_predictions(task, [{"label": "True"}, {"label": False}], ["true", "true"]) == {

@@ -129,7 +129,7 @@ def test_lora_trains_adapters_only_and_they_have_the_task_type_that_a_repository
     metrics = run(tmp_path / "lora", *flags, "--learning_rate", "1e-2")
     adapters = 2 * 4 * (32 + 3 * 32)
     head = 32 * 32 + 32 + 2 * 32 + 2 if method == "classifier" else 0
-    assert metrics["trained_parameters"] == adapters + head and metrics["lora_r"] == 4
+    assert metrics["trained_parameters"] == adapters + head and metrics["use_peft"]
     if method == "cloze":
         tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lora")
         row = {"sentence": (tmp_path / "dev.tsv").read_text().splitlines()[1].split("\t")[0]}
@@ -173,8 +173,9 @@ def test_data_of_another_form_takes_options_alone(tmp_path):
     metrics = run(tmp_path / "mapped", *flags, "--label_map", '{"pos": "1", "neg": "0"}', "--max_steps", "1")
     assert metrics["eval_rows"] == 8
     verbalizer = '{"pos": " good", "neg": " bad"}'
-    settings = ("--settings", '{"metrics": ["f1"]}', "--max_steps", "1")
-    metrics = run(tmp_path / "own", *flags, "--verbalizer", verbalizer, *settings)
+    settings = '{"metrics": ["f1"], "name": "moods", "pattern": 2}'
+    metrics = run(tmp_path / "own", *flags, "--verbalizer", verbalizer, "--settings", settings, "--max_steps", "1")
+    assert (metrics["task"], metrics["pattern"]) == ("moods", "[MASK]! {{ sentence }}")
     assert "f1" in metrics and "accuracy" not in metrics
     assert set(read_lines(tmp_path / "own" / "predictions.jsonl")[0]["scores"]) == {"pos", "neg"}
     run(tmp_path / "named", *flags, "--verbalizer", "{}", "--max_steps", "1")

@@ -181,6 +181,7 @@ def test_characters_of_several_tokens_go_whole(tokenizer):
         (TWO_BLANKS, {"text": "[MASK]"}, "has 3 blanks .* 'a' has 2 answers"),
         (ClozeTask("{{ text }} [MASK]", {"a": " a", "b": " "}), {"text": "Ada"}, "give each label an answer"),
         (ClozeTask("[MASK]", candidates="c"), {"c": ["a", ""]}, "Row 0: .*give each label an answer"),
+        (ClozeTask("[MASK]", candidates="c"), {"c": ["a", None]}, "Row 0: The candidates .* have None among them"),
         (ClozeTask("[MASK]", candidates="c"), {"c": []}, "Row 0: The candidates {} are empty"),
         (ClozeTask("[MASK]", candidates="c"), {"c": "a b"}, "Row 0: The candidates 'c' must be a list"),
         (

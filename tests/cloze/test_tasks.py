@@ -60,7 +60,6 @@ MULTIRC = {
 }
 WIC = {"word": "place", "sentence1": "Come to my place.", "sentence2": "No place for it.", "label": False, "idx": 0}
 BOOLQ = {"passage": "GLM -- It fills blanks.", "question": "does glm fill blanks", "label": True, "idx": 5}
-YES_NO = {"yes": [" Yes"], "no": [" No"]}
 MARKED = "Mark told Pete lies , and *he* believed him."
 PASSAGE = "Chelsea beat Olimpija.\n- Kurt Zouma scored for Chelsea"
 CHOICES = {0: [" the sun was rising"], 1: [" the grass was cut"]}
@@ -80,24 +79,22 @@ CHINESE_WSC = {
     "label": "true",
 }
 
+SHADOW = '"the sun was rising" or "the grass was cut"? My body cast a shadow'
+ASKED = "GLM -- It fills blanks. Question: does glm fill blanks? Answer: [MASK]."
+PREVIOUS = "GLM -- It fills blanks. Based on the previous passage, does glm fill blanks? [MASK]."
+FOLLOWING = "Based on the following passage does glm fill blanks? [MASK]. GLM -- It fills blanks."
+FORCES, WHAT = "Forces cause motion.", "What causes motion"
+PLACES = "Come to my place. No place for it."
+RTE_4 = {"entailment": [" true"], "not_entailment": [" false"]}
+CB_4 = {"entailment": [" true"], "contradiction": [" false"], "neutral": [" neither"]}
+B_2 = {True: ["b"], False: ["2"]}
+
 # task, pattern, row of the published file, question, answers. A mask token takes the space to its left.
 PATTERNS = [
-    ("copa", 0, COPA, '"the sun was rising" or "the grass was cut"? My body cast a shadow because [MASK].', CHOICES),
-    (
-        "copa",
-        0,
-        COPA | {"question": "effect"},
-        '"the sun was rising" or "the grass was cut"? My body cast a shadow, so [MASK].',
-        CHOICES,
-    ),
+    ("copa", 0, COPA, f"{SHADOW} because [MASK].", CHOICES),
+    ("copa", 0, COPA | {"question": "effect"}, f"{SHADOW}, so [MASK].", CHOICES),
     ("copa", 1, COPA, "the sun was rising or the grass was cut? My body cast a shadow because [MASK].", CHOICES),
-    (
-        "copa",
-        2,
-        COPA,
-        '"the sun was rising" or "the grass was cut"? My body cast a shadow [MASK] the sun was rising',
-        {0: [" because"], 1: [" because"]},
-    ),
+    ("copa", 2, COPA, f"{SHADOW} [MASK] the sun was rising", {0: [" because"], 1: [" because"]}),
     ("wsc", 0, WSC, f"{MARKED} The pronoun '*he*' refers to [MASK].", {0: [" Mark"]}),
     ("wsc", 1, WSC, f"{MARKED} In the previous sentence, the pronoun '*he*' refers to [MASK].", {0: [" Mark"]}),
     (
@@ -112,74 +109,32 @@ PATTERNS = [
     ("rte", 1, NLI, 'It was written? [MASK], Ada wrote "it".', RTE),
     ("rte", 2, NLI, '"It was written" ? [MASK]. "Ada wrote "it"."', RTE),
     ("rte", 3, NLI, 'It was written? [MASK]. Ada wrote "it".', RTE),
-    (
-        "rte",
-        4,
-        NLI,
-        'Ada wrote "it". question: It was written True or False? answer: [MASK]',
-        {"entailment": [" true"], "not_entailment": [" false"]},
-    ),
+    ("rte", 4, NLI, 'Ada wrote "it". question: It was written True or False? answer: [MASK]', RTE_4),
     ("cb", 0, NLI, '"It was written" ? [MASK], "Ada wrote "it"."', CB),
     ("cb", 1, NLI, 'It was written? [MASK], Ada wrote "it".', CB),
     ("cb", 2, NLI, '"It was written" ? [MASK]. "Ada wrote "it"."', CB),
     ("cb", 3, NLI, 'It was written? [MASK]. Ada wrote "it".', CB),
-    (
-        "cb",
-        4,
-        NLI,
-        'Ada wrote "it". question: It was written true, false or neither? answer: [MASK]',
-        {"entailment": [" true"], "contradiction": [" false"], "neutral": [" neither"]},
-    ),
-    ("boolq", 0, BOOLQ, "GLM -- It fills blanks. Question: does glm fill blanks? Answer: [MASK].", TRUTH),
-    ("boolq", 1, BOOLQ, "GLM -- It fills blanks. Question: does glm fill blanks? Answer: [MASK].", TRUE_FALSE),
-    ("boolq", 2, BOOLQ, "GLM -- It fills blanks. Based on the previous passage, does glm fill blanks? [MASK].", TRUTH),
-    (
-        "boolq",
-        3,
-        BOOLQ,
-        "GLM -- It fills blanks. Based on the previous passage, does glm fill blanks? [MASK].",
-        TRUE_FALSE,
-    ),
-    ("boolq", 4, BOOLQ, "Based on the following passage does glm fill blanks? [MASK]. GLM -- It fills blanks.", TRUTH),
-    (
-        "boolq",
-        5,
-        BOOLQ,
-        "Based on the following passage does glm fill blanks? [MASK]. GLM -- It fills blanks.",
-        TRUE_FALSE,
-    ),
+    ("cb", 4, NLI, 'Ada wrote "it". question: It was written true, false or neither? answer: [MASK]', CB_4),
+    ("boolq", 0, BOOLQ, ASKED, TRUTH),
+    ("boolq", 1, BOOLQ, ASKED, TRUE_FALSE),
+    ("boolq", 2, BOOLQ, PREVIOUS, TRUTH),
+    ("boolq", 3, BOOLQ, PREVIOUS, TRUE_FALSE),
+    ("boolq", 4, BOOLQ, FOLLOWING, TRUTH),
+    ("boolq", 5, BOOLQ, FOLLOWING, TRUE_FALSE),
     ("multirc", 0, MULTIRC, "Forces cause motion. Question: What causes motion? Is it Mass? [MASK].", RIGHT),
-    (
-        "multirc",
-        1,
-        MULTIRC,
-        'Forces cause motion. Question: What causes motion? Is the correct answer "Mass"? [MASK].',
-        RIGHT,
-    ),
+    ("multirc", 1, MULTIRC, f'{FORCES} Question: {WHAT}? Is the correct answer "Mass"? [MASK].', RIGHT),
     (
         "multirc",
         2,
         MULTIRC,
-        'Forces cause motion. Based on the previous passage, What causes motion? Is "Mass" a correct answer? [MASK].',
+        f'{FORCES} Based on the previous passage, {WHAT}? Is "Mass" a correct answer? [MASK].',
         RIGHT,
     ),
     ("multirc", 3, MULTIRC, "Forces cause motion What causes motion- [[MASK]]Mass", {1: [" True"], 0: [" False"]}),
     ("multirc", 4, MULTIRC, "Forces cause motion. Question: What causes motion? Mass? [MASK].", RIGHT),
     ("wic", 0, WIC, '"Come to my place." / "No place for it." Similar sense of "place"? [MASK].', TRUTH),
-    (
-        "wic",
-        1,
-        WIC,
-        "Come to my place. No place for it. Does place have the same meaning in both sentences? [MASK]",
-        TRUTH,
-    ),
-    (
-        "wic",
-        2,
-        WIC,
-        'place . Sense (1) (a) "Come to my place." ([MASK]) "No place for it."',
-        {True: ["b"], False: ["2"]},
-    ),
+    ("wic", 1, WIC, f"{PLACES} Does place have the same meaning in both sentences? [MASK]", TRUTH),
+    ("wic", 2, WIC, 'place . Sense (1) (a) "Come to my place." ([MASK]) "No place for it."', B_2),
     ("sst2", 0, {"sentence": "a film . "}, "a film .  It was [MASK].", REVIEW),
     ("sst2", 1, {"sentence": "a film"}, "a film All in all, it was [MASK].", REVIEW),
     ("sst2", 2, {"sentence": "a film"}, "[MASK]! a film", REVIEW),
@@ -196,13 +151,7 @@ PATTERNS = [
     ("chnsenticorp", 1, {"text_a": "很快"}, "很[MASK]！很快", GOOD),
     ("tnews", 0, {"sentence": "土葬"}, "这是一条[MASK]新闻：土葬", None),
     ("tnews", 1, {"sentence": "土葬"}, "土葬。这是[MASK]新闻。", None),
-    (
-        "cluewsc",
-        0,
-        CHINESE_WSC,
-        "毛豆说他很生气。其中“他”指的是“毛豆”，[MASK]。",
-        {True: ["对"], False: ["错"]},
-    ),
+    ("cluewsc", 0, CHINESE_WSC, "毛豆说他很生气。其中“他”指的是“毛豆”，[MASK]。", {True: ["对"], False: ["错"]}),
     ("cluewsc", 1, CHINESE_WSC, "毛豆说他很生气。“他”是“毛豆”吗？[MASK]。", {True: ["对"], False: ["错"]}),
     ("bustm", 0, {"sentence1": "喊我", "sentence2": "叫我"}, "“喊我”和“叫我”的意思[MASK]。", SAME),
     ("bustm", 1, {"sentence1": "喊我", "sentence2": "叫我"}, "喊我？[MASK]，叫我", SAME),

@@ -76,18 +76,18 @@ class TaskArguments:
         from .tasks import load_task  # takes seconds, which --help does not
         from .tasks.schema import check_settings
 
+        names = ("pattern", "verbalizer", "candidates", "max_length")
+        flags = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         check_settings(self.settings, "--settings")
-        of_flags = {"verbalizer": self.verbalizer, "candidates": self.candidates, "max_length": self.max_length}
-        of_flags = {name: value for name, value in of_flags.items() if value is not None}
-        check_settings(of_flags, "the flags")
+        check_settings(flags, "the flags")
         if self.candidates and not any("{{" in one for one in self.candidates):
             if len(self.candidates) > 1:
                 raise ValueError(
                     f"--candidates {self.candidates}: give one expression, choices, or templates with fields, "
                     "'{{ choice1 }}' '{{ choice2 }}'."
                 )
-            of_flags["candidates"] = self.candidates[0]
-        return load_task(self.task, self.pattern, **self.settings, **of_flags)
+            flags["candidates"] = self.candidates[0]
+        return load_task(self.task, **self.settings | flags)
 
 
 @dataclass

@@ -50,7 +50,7 @@ def check_metrics(task: ClozeTask, rows: Sequence[Mapping]) -> None:
 
 
 def _metric_inputs(task: ClozeTask, name: str, rows: Sequence[Mapping], predictions: Sequence[str]) -> dict[str, list]:
-    labels = [label_key(row[task.label_field]) for row in rows]
+    labels = [task.label_name(row[task.label_field]) for row in rows]
     if name == "multirc":
         judged = [{"group": row["group"], "label": int(one)} for row, one in zip(rows, predictions, strict=True)]
         return {"predictions": judged, "references": list(map(int, labels))}
@@ -92,5 +92,5 @@ def prediction_lines(
         if task.label_is == "text":
             prediction = text_of(task, row, prediction)
         label = row.get(task.label_field)
-        lines.append({**line, "prediction": prediction, "label": None if label is None else label_key(label)})
+        lines.append({**line, "prediction": prediction, "label": None if label is None else task.label_name(label)})
     return lines

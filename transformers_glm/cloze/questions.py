@@ -189,7 +189,10 @@ class Cloze:
         else:
             found = [template(text).write(row) for text in self.candidates]
         found = found if isinstance(found, Mapping) else dict(enumerate(found))
-        return {label: [texts] if isinstance(texts, str) else list(texts) for label, texts in found.items()}
+        texts = {label: one if isinstance(one, list | tuple) else [one] for label, one in found.items()}
+        if wrong := [one for of_label in texts.values() for one in of_label if not isinstance(one, str | int | float)]:
+            raise ValueError(f"The candidates {texts} have {wrong[0]!r} among them, which is no text.")
+        return {label: list(map(str, of_label)) for label, of_label in texts.items()}
 
     def answers(self, row: Row) -> dict[Any, list[str]]:
         """
@@ -226,14 +229,17 @@ class Cloze:
         if self.decision == "first":
             return 0
         texts = self.texts_of(row)
-        keys = [of_label[0] for of_label in texts.values()] if self.label_is == "text" else map(label_key, texts)
-        keys = list(keys)
-        if label_key(label) not in keys:
+        keys = [of_label[0] for of_label in texts.values()] if self.label_is == "text" else list(map(label_key, texts))
+        if self.label_name(label) not in keys:
             raise ValueError(
                 f"The label {label!r} is not among the candidates {keys}. Correct the row, or say with label_map which of "
                 "the labels it means."
             )
-        return keys.index(label_key(label))
+        return keys.index(self.label_name(label))
+
+    def label_name(self, label: Any) -> str:
+        """What reports call a label: as labels are compared, and one that is a text as it stands there."""
+        return str(label) if self.label_is == "text" else label_key(label)
 
     def with_labels(self: Task, names: Iterable[Any]) -> Task:
         """

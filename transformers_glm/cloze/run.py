@@ -73,7 +73,7 @@ def finetune(
         **majority_accuracy(task, data.evaluation if data.labelled else [], data.train_labels),
         "pattern": task.pattern if isinstance(task.pattern, str) else task.name,
         "zero_shot": model_args.zero_shot,
-        "lora_r": model_args.lora_r,
+        "use_peft": model_args.lora_r > 0,
         "parameters": trainer.model.num_parameters(),
         "trained_parameters": 0 if model_args.zero_shot else trainer.model.num_parameters(only_trainable=True),
         **{name: metrics[name] for name in ("train_loss", "train_runtime") if name in metrics},

@@ -187,7 +187,7 @@ def _parts_of(text: str) -> list[tuple[Any, list[str]]]:
     """Of each part of a template its own text, or what renders it, and the names of the fields in it."""
     try:
         parsed = ENVIRONMENT.parse(text)
-    except TemplateError as error:
+    except (TemplateError, RecursionError) as error:
         raise ValueError(
             f"The template {text!r} cannot be read: {error}. Fields are written {{{{ name }}}}."
         ) from error

@@ -18,7 +18,7 @@ def task_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load_task(name: str, pattern: int | str | None = None, **settings) -> ClozeTask:
+def load_task(name: str, /, pattern: int | str | None = None, **settings) -> ClozeTask:
     """
     Read a task.
 
