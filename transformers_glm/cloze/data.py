@@ -111,13 +111,20 @@ def _prepared(task: ClozeTask, row: dict, training: bool) -> list[dict]:
     if task.prepare is None:
         return [row]
     try:
-        return list(task.prepare(row, training))
+        made = list(task.prepare(row, training))
+    except ValueError:
+        raise
     except KeyError as error:
         raise ValueError(
             f"It has no field {error}, which the task {task.name} wants; it has {sorted(row)}."
         ) from error
-    except TypeError as error:
+    except Exception as error:  # whatever a function of the user's raises
         raise ValueError(f"It cannot be prepared for the task {task.name}: {error}. Is a field empty?") from error
+    if not all(isinstance(one, dict) for one in made):
+        raise ValueError(
+            f"It cannot be prepared for the task {task.name}: its function returned {made!r:.80}, no list of rows."
+        )
+    return made
 
 
 def draw(

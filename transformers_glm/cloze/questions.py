@@ -268,15 +268,21 @@ def _by_label(found: Any, expression: str) -> dict[Any, Any]:
 
         ["iron", "wood"]      {"text": ["iron", "wood"], "label": ["A", "B"]}      [{"text": "iron", "label": "A"}, ...]
     """
-    if isinstance(found, Mapping) and {"text", "label"} <= set(found) and len(found["text"]) == len(found["label"]):
-        pairs = list(zip(found["label"], found["text"], strict=True))
-    elif isinstance(found, Sequence) and not isinstance(found, str):
+    if isinstance(found, Mapping) and isinstance(found.get("text"), list) and isinstance(found.get("label"), list):
+        labels, texts = found["label"], found["text"]
+    elif isinstance(found, list | tuple):
         labelled = all(isinstance(one, Mapping) and {"text", "label"} <= set(one) for one in found)
-        pairs = [(one["label"], one["text"]) for one in found] if labelled else list(enumerate(found))
+        labels = [one["label"] for one in found] if labelled else range(len(found))
+        texts = [one["text"] for one in found] if labelled else found
     else:
+        labels, texts = (), None
+    if texts is None or len(labels) != len(texts):
         raise ValueError(
             f"The candidates {expression!r} must be a list, or their text and label, but here they are {found!r:.120}."
         )
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError(f"The candidates {expression!r} have a label twice: {[label for label, _ in pairs]}.")
-    return dict(pairs)
+    if len(set(map(label_key, labels))) < len(labels):
+        raise ValueError(f"The candidates {expression!r} have a label twice: {list(labels)}.")
+    return {
+        label if isinstance(label, str | int) else label_key(label): text
+        for label, text in zip(labels, texts, strict=True)
+    }
