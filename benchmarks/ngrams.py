@@ -2,7 +2,7 @@
 """
 A linear classifier of n-grams on the rows of a cloze task, beside the runs of scripts/finetune_cloze.py with the same rows.
 
-    python benchmarks/ngrams.py configs/cloze_sst2.yaml --train_data train.tsv --eval_data dev.tsv --output_dir output/tasks/sst2-ngrams
+    python benchmarks/ngrams.py configs/cloze_sst2.yaml --train_data train.tsv --evaluation_data dev.tsv --output_dir output/tasks/sst2-ngrams
 
 Logistic regression, regularized as scikit-learn does by itself, on tf-idf of words and pairs of words, and of 1 to 4 characters, which languages
 without spaces need. It reads the texts that `--method classifier` reads.
@@ -15,31 +15,28 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
-from transformers_glm.cloze.arguments import (
-    FinetuningModelArguments,
-    TaskArguments,
-    TaskDataArguments,
-    TrainingArguments,
-)
-from transformers_glm.cloze.classifier_rows import texts_of_classifier
+from transformers_glm.cloze.arguments import ClozeArguments, ClozeDataArguments, TaskArguments
+from transformers_glm.cloze.classifier import texts_of_classifier
 from transformers_glm.cloze.data import load_data
 from transformers_glm.cloze.evaluation import evaluate_predictions, prediction_lines
 from transformers_glm.cloze.questions import Row, label_key
 from transformers_glm.cloze.task import ClozeTask
-from transformers_glm.data.patterns import write
+from transformers_glm.data.jinja import template
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.results import write_results
 
 
 def text_of(task: ClozeTask, row: Row) -> str:
     """What the classifier reads of a row, as one text."""
-    return "\n".join(write(pattern, row) for pattern in texts_of_classifier(task))
+    return "\n".join(template(text).write(row) for text in texts_of_classifier(task))
 
 
 def main(arguments: list[str]) -> None:
     """Fit on the training rows, score the others, and write both as a run of the script does."""
-    dataclasses = (FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments)
-    model_args, task_args, data_args, training_args = parse_arguments(dataclasses, arguments, description=__doc__)
+    dataclasses = (ClozeArguments, TaskArguments, ClozeDataArguments)
+    model_args, task_args, data_args, training_args = parse_arguments(
+        dataclasses, arguments, __doc__, training="TrainingArguments"
+    )
     task, data = load_data(task_args.load(), data_args, model_args, training_args.seed)
     if not task.labels:
         raise SystemExit(

@@ -16,8 +16,9 @@ text=$data/pretrain/$language
 cloze() {
     local folder=$output/tasks/$1 config=configs/cloze_$2.yaml
     [ -f "$folder/metrics.json" ] && return
-    $python scripts/finetune_cloze.py "$config" --output_dir "$folder" --keep_model False --disable_tqdm True --report_to none \
+    $python scripts/finetune_cloze.py "$config" --output_dir "$folder" --disable_tqdm True \
         --use_cpu True --bf16 True --train_sampling_strategy group_by_length --per_device_train_batch_size 16 --per_device_eval_batch_size 32 "${@:3}"
+    rm -f "$folder"/*.safetensors  # the results are what is wanted
 }
 
 # writes NAME CONFIG FLAGS: the same of a task whose answer is a text; `script=benchmarks/bart.py` before it: its baseline
@@ -44,12 +45,12 @@ all() {
     [ -f "$output/tasks/$task-all-ngrams/metrics.json" ] || $python benchmarks/ngrams.py "configs/cloze_$task.yaml" "${flags[@]}" \
         --output_dir "$output/tasks/$task-all-ngrams"
     for seed in $seeds; do
-        cloze "$task-all-cloze-$seed" "$task" --model "$small" --seed "$seed" "${flags[@]}" $answers
+        cloze "$task-all-cloze-$seed" "$task" --model "$small" --seed "$seed" "${flags[@]}" "${answers[@]}"
         cloze "$task-all-classifier-$seed" "$task" --model "$small" --method classifier --seed "$seed" "${flags[@]}"
-        [ "$seed" != 0 ] || cloze "$task-all-scratch-0" "$task" --config "$scratch" --tokenizer "$small" "${flags[@]}" $answers
+        [ "$seed" != 0 ] || cloze "$task-all-scratch-0" "$task" --config "$scratch" --tokenizer "$small" "${flags[@]}" "${answers[@]}"
     done
 }
-answers=
+answers=()
 
 pretrain() {
     if [ "$language" = en ]; then
@@ -79,7 +80,7 @@ wikitext() {
         --output_dir "$output/tasks/lm-wikitext"
 }
 
-sst2_rows=(--train_data "$data/cls/sst2/train.tsv" --eval_data "$data/cls/sst2/dev.tsv")
+sst2_rows=(--train_data "$data/cls/sst2/train.tsv" --evaluation_data "$data/cls/sst2/dev.tsv")
 
 sst2() {
     all sst2 "${seeds:-0}" "${sst2_rows[@]}" --num_train_epochs 1 --per_device_train_batch_size 64 --learning_rate 5e-4
@@ -91,14 +92,14 @@ sst2_few() {
 }
 
 cb() {
-    all cb "${seeds:-0 1 2 3 4}" --train_data "$data/superglue/CB/train.jsonl" --eval_data "$data/superglue/CB/val.jsonl" \
+    all cb "${seeds:-0 1 2 3 4}" --train_data "$data/superglue/CB/train.jsonl" --evaluation_data "$data/superglue/CB/val.jsonl" \
         --num_train_epochs 6 --per_device_train_batch_size 8 --learning_rate 3e-4
 }
 
 banking77() {
     # all 77 answers are scored in evaluation; trained on the right one alone, which is faster
-    local answers="--loss generative --length_normalization True"
-    all banking77 "${seeds:-0 1 2 3 4}" --train_data "$data/cls/banking77/train.csv" --eval_data "$data/cls/banking77/test.csv" \
+    local answers=(--settings '{"loss": "generative", "length_normalization": true}')
+    all banking77 "${seeds:-0 1 2 3 4}" --train_data "$data/cls/banking77/train.csv" --evaluation_data "$data/cls/banking77/test.csv" \
         --num_train_epochs 2 --learning_rate 5e-4
 }
 
@@ -135,7 +136,7 @@ multi30k_small() {
 # Chinese
 
 tnews() {
-    local rows=(--train_data "$data/fewclue/tnews/train_few_all.json" --eval_data "$data/fewclue/tnews/test_public.json")
+    local rows=(--train_data "$data/fewclue/tnews/train_few_all.json" --evaluation_data "$data/fewclue/tnews/test_public.json")
     cloze tnews-zero tnews "${rows[@]}" --model "$small" --zero_shot
     few tnews "${rows[@]}"
     all tnews "${seeds:-0 1 2 3 4}" "${rows[@]}" --num_train_epochs 5 --learning_rate 3e-4
@@ -143,7 +144,7 @@ tnews() {
 
 chnsenticorp() {
     all chnsenticorp "${seeds:-0 1 2 3 4}" --train_data "$data/cls/chnsenticorp/train.tsv" \
-        --eval_data "$data/cls/chnsenticorp/dev_clean.tsv" --max_length 64 --num_train_epochs 1 --learning_rate 3e-4
+        --evaluation_data "$data/cls/chnsenticorp/dev_clean.tsv" --max_length 64 --num_train_epochs 1 --learning_rate 3e-4
 }
 
 csl() {

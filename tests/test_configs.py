@@ -13,8 +13,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from configuration_glm import GLMConfig
 from modeling_glm import GLMForConditionalGeneration
 from transformers_glm.blanking.objectives import ObjectiveSettings
-from transformers_glm.cloze.arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments
-from transformers_glm.cloze.arguments import TrainingArguments as FinetuningArguments
+from transformers_glm.cloze.arguments import ClozeArguments, ClozeDataArguments, TaskArguments
 from transformers_glm.cloze.tasks import load_task, task_names
 from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.runs.arguments import parse_arguments
@@ -118,10 +117,12 @@ EPOCHS = {
 @pytest.mark.parametrize("name", [name for name in task_names() if name not in ("intents", "choices")])
 def test_every_task_has_a_config(name):
     path = next(path for path in CONFIGS if path.stem == f"cloze_{name}")
-    dataclasses = (FinetuningModelArguments, TaskArguments, TaskDataArguments, FinetuningArguments)
-    _, task_args, data_args, args = parse_arguments(dataclasses, [str(path), "--use_cpu"])
+    dataclasses = (ClozeArguments, TaskArguments, ClozeDataArguments)
+    _, task_args, data_args, args = parse_arguments(
+        dataclasses, [str(path), "--use_cpu"], training="TrainingArguments", report_to="none"
+    )
     assert task_args.load() == load_task(name)
-    assert data_args.train_data != data_args.eval_data
+    assert data_args.train_data != data_args.evaluation_data
     assert args.output_dir == f"output/{path.stem}"
     if name in EPOCHS:
         settings = (args.learning_rate, args.weight_decay, args.warmup_steps, args.lr_scheduler_type)

@@ -28,7 +28,7 @@ def test_what_was_seen_in_training_decides(ngrams, tmp_path):
         tmp_path / "train.tsv", [("a good film", 1), ("good fun", 1), ("a dull film", 0), ("dull, and long", 0)]
     )
     write_rows(tmp_path / "eval.tsv", [("a good plot", 1), ("a dull plot", 0), ("dull jokes", 1)])
-    flags = ["--train_data", tmp_path / "train.tsv", "--eval_data", tmp_path / "eval.tsv"]
+    flags = ["--train_data", tmp_path / "train.tsv", "--evaluation_data", tmp_path / "eval.tsv"]
     ngrams.main(["--task", "sst2", *map(str, flags), "--output_dir", str(tmp_path / "runs" / "sst2-ngrams")])
     metrics = json.loads((tmp_path / "runs" / "sst2-ngrams" / "metrics.json").read_text())
     assert metrics["method"] == "n-grams" and metrics["train_rows"] == 4
@@ -41,6 +41,13 @@ def test_what_was_seen_in_training_decides(ngrams, tmp_path):
 def test_rows_with_candidates_of_their_own_have_no_classes(ngrams, tmp_path):
     row = {"premise": "It rained.", "choice1": "wet", "choice2": "dry", "question": "effect", "label": 0, "idx": 0}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row))
-    flags = ["--train_data", tmp_path / "rows.jsonl", "--eval_data", tmp_path / "rows.jsonl", "--output_dir", tmp_path]
+    flags = [
+        "--train_data",
+        tmp_path / "rows.jsonl",
+        "--evaluation_data",
+        tmp_path / "rows.jsonl",
+        "--output_dir",
+        tmp_path,
+    ]
     with pytest.raises(SystemExit, match="candidates of their own"):
         ngrams.main(["--task", "copa", *map(str, flags)])

@@ -21,7 +21,8 @@ def test_each_metric_gets_what_it_wants():
     rows = [{"entities": ["Ada", "Bob"], "answers": ["Bob"], "label": "Bob"}]
     assert evaluate_predictions(load_task("record"), rows, ["1"]) == {"exact_match": 1.0, "f1": 1.0}
     task = ClozeTask("[MASK]", candidates="options", label_is="text")
-    rows = [{"options": ["x", "y"], "label": "y"}, {"options": ["y", "z"], "label": "y"}]
+    rows = [{"options": ["x", "True"], "label": "True"}, {"options": ["True", "z"], "label": "True"}]
+    assert [task.right_answer(row) for row in rows] == [1, 0]
     assert evaluate_predictions(task, rows, ["1", "1"]) == {"accuracy": 0.5}
     task = ClozeTask("[MASK]", {True: "Yes", False: "No"}, metrics=["accuracy", "f1"])
     assert evaluate_predictions(task, [{"label": "True"}, {"label": False}], ["true", "true"]) == {
@@ -36,7 +37,10 @@ def test_an_unknown_metric_is_refused():
 
 
 def test_the_majority_is_that_of_the_training_data():
-    assert majority_accuracy([1, 0, 0, 0], of_training=["1", "1", "0"]) == 0.25
+    rows = [{"label": label} for label in (1, 0, 0, 0)]
+    task = ClozeTask("[MASK]", {1: "a", 0: "b"})
+    assert majority_accuracy(task, rows, of_training=["1", "1", "0"]) == {"majority_accuracy": 0.25}
+    assert majority_accuracy(ClozeTask("[MASK]", candidates="c"), rows, of_training=["1", "1", "0"]) == {}
 
 
 def test_the_line_of_a_row_has_its_id_scores_prediction_and_label():
@@ -46,6 +50,10 @@ def test_the_line_of_a_row_has_its_id_scores_prediction_and_label():
         {"id": 7, "scores": {"0": -1.5, "1": -1.0}, "text": "y", "prediction": "1", "label": "1"},
         {"id": 8, "scores": {"0": -2.0}, "text": "z", "prediction": "0", "label": None},
     ]
+    [line] = prediction_lines(
+        load_task("record"), [{"entities": ["Ada"], "label": "Ada", "idx": 1}], [{0: -1.0}], ["0"]
+    )
+    assert line["prediction"] == line["label"] == line["text"] == "Ada"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,14 @@ def reviews(tmp_path):
         labels = [str(index % 2) for index in range(number)]
         lines = [f"it is {rng.choice(WORDS[label])} , number {rng.randrange(99)}\t{label}" for label in labels]
         (tmp_path / f"{name}.tsv").write_text("sentence\tlabel\n" + "\n".join(lines) + "\n")
-    return ("--task", "sst2", "--train_data", str(tmp_path / "train.tsv"), "--eval_data", str(tmp_path / "dev.tsv"))
+    return (
+        "--task",
+        "sst2",
+        "--train_data",
+        str(tmp_path / "train.tsv"),
+        "--evaluation_data",
+        str(tmp_path / "dev.tsv"),
+    )
 
 
 def run(output_dir, *flags):
@@ -102,10 +109,11 @@ def test_zero_shot_scores_a_model_as_it_is(reviews, tmp_path):
     run(tmp_path / "first", *reviews, "--max_steps", "1")
     model = str(tmp_path / "first")
     zero = ("--zero_shot", "--model", model)
-    metrics = run(tmp_path / "zero", *reviews, *zero, "--calibration", "contextual", "--length_normalization", "True")
+    settings = {"calibration": "contextual", "length_normalization": True}
+    metrics = run(tmp_path / "zero", *reviews, *zero, "--settings", json.dumps(settings))
     assert (metrics["train_rows"], metrics["zero_shot"], metrics["trained_parameters"]) == (0, True, 0)
     assert sorted(path.name for path in (tmp_path / "zero").iterdir()) == ["metrics.json", "predictions.jsonl"]
-    task = load_task("sst2", calibration="contextual", length_normalization=True)
+    task = load_task("sst2", **settings)
     sentences = [line.split("\t")[0] for line in (tmp_path / "dev.tsv").read_text().splitlines()[1:]]
     loaded = AutoModelForMultipleChoice.from_pretrained(model).eval()
     scores = task.scores(loaded, AutoTokenizer.from_pretrained(model), [{"sentence": one} for one in sentences])
@@ -115,14 +123,13 @@ def test_zero_shot_scores_a_model_as_it_is(reviews, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["cloze", "classifier"])
-def test_lora_trains_adapters_only(method, reviews, tmp_path):
+def test_lora_trains_adapters_only_and_they_have_the_task_type_that_a_repository_needs(method, reviews, tmp_path):
     run(tmp_path / "base", *reviews, "--max_steps", "1")
-    flags = (*reviews, "--model", str(tmp_path / "base"), "--method", method, "--max_steps", "2", "--use_peft")
-    metrics = run(tmp_path / "lora", *flags, "--learning_rate", "1e-2", "--lora_r", "4")
+    flags = (*reviews, "--model", str(tmp_path / "base"), "--method", method, "--max_steps", "2", "--lora_r", "4")
+    metrics = run(tmp_path / "lora", *flags, "--learning_rate", "1e-2")
     adapters = 2 * 4 * (32 + 3 * 32)
     head = 32 * 32 + 32 + 2 * 32 + 2 if method == "classifier" else 0
     assert metrics["trained_parameters"] == adapters + head and metrics["use_peft"]
-    assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
     if method == "cloze":
         tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lora")
         row = {"sentence": (tmp_path / "dev.tsv").read_text().splitlines()[1].split("\t")[0]}
@@ -131,25 +138,10 @@ def test_lora_trains_adapters_only(method, reviews, tmp_path):
             model = auto.from_pretrained(tmp_path / "lora").eval()
             scores = load_task("sst2").scores(model, tokenizer, [row])[0]
             assert line["scores"] == pytest.approx({str(label): score for label, score in scores.items()}, abs=1e-4)
-
-
-@pytest.mark.parametrize("method", ["cloze", "classifier"])
-def test_an_adapter_has_the_task_type_that_a_repository_needs(method, reviews, tmp_path):
-    run(tmp_path / "base", *reviews, "--max_steps", "1")
-    run(
-        tmp_path / "lora",
-        *reviews,
-        "--model",
-        str(tmp_path / "base"),
-        "--method",
-        method,
-        "--max_steps",
-        "1",
-        "--use_peft",
-    )
     make_adapter_repository(tmp_path / "lora", tmp_path / "hub", About(base_model="me/base"))
     written = json.loads((tmp_path / "hub" / "adapter_config.json").read_text())
     assert written["task_type"] == ("SEQ_2_SEQ_LM" if method == "cloze" else "SEQ_CLS")
+    assert (written["r"], written["lora_alpha"], written["target_modules"]) == (4, 8, ["query_key_value"])
 
 
 def test_data_of_another_form_takes_options_alone(tmp_path):
@@ -159,30 +151,47 @@ def test_data_of_another_form_takes_options_alone(tmp_path):
         for _ in range(8)
     ]
     (tmp_path / "a.json").write_text(json.dumps({"data": rows}))
-    flags = ("--task", "intents", "--train_data", str(tmp_path / "a.json"), "--eval_data", str(tmp_path / "a.json"))
-    flags += ("--json_field", "data", "--columns", '{"text": "query", "category": "wanted"}', "--rows_per_label", "2")
-    metrics = run(tmp_path / "run", *flags, "--pattern", "{text}: [MASK]!", "--max_steps", "1")
-    assert metrics["train_rows"] == 6 and metrics["pattern"] == "{text}: [MASK]!"
+    flags = (
+        "--task",
+        "intents",
+        "--train_data",
+        str(tmp_path / "a.json"),
+        "--evaluation_data",
+        str(tmp_path / "a.json"),
+    )
+    flags += ("--data_kwargs", '{"field": "data"}', "--columns", '{"text": "query", "category": "wanted"}')
+    flags += ("--rows_per_label", "2")
+    metrics = run(tmp_path / "run", *flags, "--pattern", "{{ text }}: [MASK]!", "--max_steps", "1")
+    assert metrics["train_rows"] == 6 and metrics["pattern"] == "{{ text }}: [MASK]!"
     line = read_lines(tmp_path / "run" / "predictions.jsonl")[0]
     assert set(line["scores"]) == {"lost_card", "lost_phone", "lost_pin"} and line["label"] == "lost_card"
 
     (tmp_path / "b.csv").write_text("pos|it is good\nneg|it is bad\n" * 4)
-    flags = ("--task", "sst2", "--train_data", str(tmp_path / "b.csv"), "--eval_data", str(tmp_path / "b.csv"))
-    flags += (
-        "--delimiter",
-        "|",
-        "--column_names",
-        "mood",
-        "review",
-        "--columns",
-        '{"sentence": "review", "label": "mood"}',
-    )
+    flags = ("--task", "sst2", "--train_data", str(tmp_path / "b.csv"), "--evaluation_data", str(tmp_path / "b.csv"))
+    flags += ("--data_kwargs", '{"sep": "|", "names": ["mood", "review"]}')
+    flags += ("--columns", '{"sentence": "review", "label": "mood"}')
     metrics = run(tmp_path / "mapped", *flags, "--label_map", '{"pos": "1", "neg": "0"}', "--max_steps", "1")
     assert metrics["eval_rows"] == 8
     verbalizer = '{"pos": " good", "neg": " bad"}'
-    metrics = run(tmp_path / "own", *flags, "--verbalizer", verbalizer, "--metrics", "f1", "--max_steps", "1")
+    settings = '{"metrics": ["f1"], "name": "moods", "pattern": 2}'
+    metrics = run(tmp_path / "own", *flags, "--verbalizer", verbalizer, "--settings", settings, "--max_steps", "1")
+    assert (metrics["task"], metrics["pattern"]) == ("moods", "[MASK]! {{ sentence }}")
     assert "f1" in metrics and "accuracy" not in metrics
     assert set(read_lines(tmp_path / "own" / "predictions.jsonl")[0]["scores"]) == {"pos", "neg"}
+    run(tmp_path / "named", *flags, "--verbalizer", "{}", "--max_steps", "1")
+    assert set(read_lines(tmp_path / "named" / "predictions.jsonl")[0]["scores"]) == {"pos", "neg"}
+
+
+def test_prediction_and_label_are_texts_where_labels_are(tmp_path):
+    rows = [{"question": f"What is {n}?", "options": ["one", "two"], "right": "two"} for n in range(4)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    data = str(tmp_path / "a.json")
+    flags = ("--task", "choices", "--train_data", data, "--evaluation_data", data, "--candidates", "options")
+    settings = '{"label_field": "right", "label_is": "text"}'
+    metrics = run(tmp_path / "run", *flags, "--settings", settings, "--max_steps", "1")
+    lines = read_lines(tmp_path / "run" / "predictions.jsonl")
+    assert {line["label"] for line in lines} == {"two"} and {line["prediction"] for line in lines} <= {"one", "two"}
+    assert metrics["accuracy"] == sum(line["prediction"] == line["label"] for line in lines) / 4
 
 
 def test_rows_without_labels_get_predictions_and_no_metrics(reviews, tmp_path):
@@ -197,22 +206,28 @@ def test_rows_without_labels_get_predictions_and_no_metrics(reviews, tmp_path):
     [
         (("--zero_shot",), "give --model"),
         (("--zero_shot", "--method", "classifier", "--model", "x"), "cannot be scored zero-shot"),
-        (("--label_field", "mood"), "Row 0 of the training data has no label .*'mood'"),
-        (("--columns", '{"sentence": "text"}'), "no column text"),
+        (("--settings", '{"label_field": "mood"}'), "Row 0 of the training data has no label .*'mood'"),
+        (("--columns", '{"sentence": "text"}'), "has no column text. Its columns: sentence, label"),
         (
             ("--columns", '{"sentense": "sentence"}'),
             "--columns names sentense, which the task sst2 does not read. Its fields: sentence, label, idx.",
         ),
-        (("--task", "nope", "--eval_data", ""), "There is no task 'nope'"),
+        (("--task", "nope", "--evaluation_data", ""), "There is no task 'nope'"),
         (("--train_rows", "4", "--rows_per_label", "2"), "exclude each other"),
         (("--label_map", '{"1": "good"}'), "labels that the task sst2 has no answer for: 'good'"),
-        (("--pattern", "{sentence}"), "Row 0: The question has 0 blanks"),
-        (("--weights", "[1]"), "must be a JSON object"),
-        (("--eval_data", "nowhere.tsv"), "nowhere.tsv is no file"),
+        (("--pattern", "{{ sentence }}"), "Row 0: The question has 0 blanks"),
+        (("--settings", "[1]"), "must be a JSON object"),
+        (("--settings", '{"loss": "none"}'), "loss='none' is not known. Choose one of cross_entropy"),
+        (("--settings", '{"max_length": "big"}'), "--settings: max_length: 'big' is not a whole number of 1 or more"),
+        (("--settings", '{"metric": ["f1"]}'), "--settings: a task has no metric. It has .*metrics"),
+        (("--verbalizer", '{"1": null, "0": " bad"}'), "verbalizer, '1': None is not a text"),
+        (("--candidates", "a", "b"), "give one expression, choices, or templates with fields"),
+        (("--pattern", "{sentence} [MASK]"), "{sentence} in single braces"),
+        (("--evaluation_data", "nowhere.tsv"), "nowhere.tsv does not exist"),
     ],
 )
 def test_bad_settings_are_refused_before_training(flags, words, reviews, tmp_path, monkeypatch):
-    monkeypatch.setattr("transformers_glm.cloze.run.train_from_checkpoint", lambda trainer: 1 / 0)
+    monkeypatch.setattr("transformers_glm.cloze.run.train_from_checkpoint", lambda *_: 1 / 0)
     with pytest.raises(ValueError, match=words):
         run(tmp_path / "run", *reviews, *flags)
 
@@ -221,34 +236,35 @@ QUIZ = [{"question": f"What is {n}?", "options": [f"one {n}", f"two {n}"], "righ
 
 
 BAD_EVALUATIONS = [
-    ({"right": 2}, (), "Row 5: The label 2 is not among the candidates"),
-    ({"question": None}, (), "Row 5: The pattern .* wants 'question'"),
-    ({"options": ["one", " "]}, (), "Row 5: The candidates .* are empty"),
-    ({"options": ["one", "one"]}, (), "Row 5: The candidates 0 and 1 are both"),
-    ({}, ("--metrics", "acuracy"), "No metric is called 'acuracy'"),
-    ({}, ("--metrics", "multirc"), "wants a field 'group' in each row; row 0 has none"),
+    ({"right": 2}, {}, "Row 5: The label 2 is not among the candidates"),
+    ({"question": None}, {}, r"Row 5: The template .* a field is empty \(None\)"),
+    ({"options": ["one", " "]}, {}, "Row 5: The candidates .* are empty"),
+    ({"options": ["one", "one"]}, {}, "Row 5: The candidates 0 and 1 are both"),
+    ({}, {"metrics": ["acuracy"]}, "No metric is called 'acuracy'"),
+    ({}, {"metrics": ["multirc"]}, "wants a field 'group' in each row; row 0 has none"),
 ]
 BAD_QUESTIONS = [  # which the classifier does not ask
-    ({"question": "a [MASK]"}, (), "Row 5: The question has 2 blanks"),
-    ({}, ("--calibration", "pmi", "--domain", "{subject} [MASK]"), "Row 0: The pattern .* wants 'subject'"),
+    ({"question": "a [MASK]"}, {}, "Row 5: The question has 2 blanks"),
+    ({}, {"calibration": "pmi", "domain": "{{ subject }} [MASK]"}, "Row 0: The template .* 'subject' is undefined"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("method", "wrong", "flags", "words"),
+    ("method", "wrong", "settings", "words"),
     [
         *(("cloze", *one) for one in BAD_EVALUATIONS + BAD_QUESTIONS),
         *(("classifier", *one) for one in BAD_EVALUATIONS),
     ],
 )
 def test_what_is_wrong_with_the_evaluation_is_refused_before_training(
-    method, wrong, flags, words, tmp_path, monkeypatch
+    method, wrong, settings, words, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("transformers_glm.cloze.run.train_from_checkpoint", lambda trainer: 1 / 0)
+    monkeypatch.setattr("transformers_glm.cloze.run.train_from_checkpoint", lambda *_: 1 / 0)
     (tmp_path / "train.json").write_text(json.dumps(QUIZ))
     (tmp_path / "dev.json").write_text(json.dumps([*QUIZ[:5], QUIZ[5] | wrong, *QUIZ[6:]]))
-    flags += ("--task", "sst2", "--pattern", "{question} [MASK]", "--candidates", "options", "--label_field", "right")
-    data = ("--train_data", str(tmp_path / "train.json"), "--eval_data", str(tmp_path / "dev.json"))
+    flags = ("--task", "sst2", "--pattern", "{{ question }} [MASK]", "--candidates", "options", "--settings")
+    flags += (json.dumps({"label_field": "right", **settings}),)
+    data = ("--train_data", str(tmp_path / "train.json"), "--evaluation_data", str(tmp_path / "dev.json"))
     with pytest.raises(ValueError, match=words):
         run(tmp_path / "run", *flags, *data, "--method", method)
 
@@ -325,7 +341,7 @@ def test_tasks_whose_rows_have_candidates_run_from_end_to_end(name, method, tmp_
     row = {field: value for field, value in NESTED[task].items() if not alone or field != "candidates"}
     (tmp_path / "rows.jsonl").write_text((json.dumps(row) + "\n") * 4)
     data = str(tmp_path / "rows.jsonl")
-    flags = ("--task", task, "--train_data", data, "--eval_data", data, "--method", method, "--max_steps", "2")
+    flags = ("--task", task, "--train_data", data, "--evaluation_data", data, "--method", method, "--max_steps", "2")
     flags += ("--pattern", "2") if alone == ["2"] else ()
     metrics = run(tmp_path / "run", *flags, "--eval_strategy", "steps", "--eval_steps", "1")
     found = {"record": {"exact_match", "f1"}, "multirc": {"f1_a", "exact_match"}}.get(task, {"accuracy"})
@@ -341,7 +357,7 @@ def test_both_methods_learn_32_reviews_by_heart(method, tmp_path):
     lines = data.read_text().splitlines()
     few = tmp_path / "few.tsv"
     few.write_text("\n".join([lines[0], *random.Random(0).sample(lines[1:], 32)]) + "\n")
-    flags = ("--task", "sst2", "--train_data", str(few), "--eval_data", str(few), "--method", method)
+    flags = ("--task", "sst2", "--train_data", str(few), "--evaluation_data", str(few), "--method", method)
     sizes = json.loads(SIZES) | {"initializer_range": 0.06, "hidden_size": 64}
     dropout = dict.fromkeys(("embedding_dropout_prob", "attention_dropout_prob", "output_dropout_prob"), 0.0)
     training = ("--max_steps", "80", "--learning_rate", "2e-3", "--per_device_train_batch_size", "16")

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import itertools
 import math
 import re
 from dataclasses import replace
@@ -13,18 +12,19 @@ from multiple_choice_glm import GLMForMultipleChoice
 from transformers_glm.cloze.collator import DataCollatorForCloze
 from transformers_glm.cloze.questions import Scoring
 from transformers_glm.cloze.rows import ClozeEncoder
-from transformers_glm.cloze.scoring import decide, loss_of, reproduced, scorer
+from transformers_glm.cloze.scoring import decide, loss_of, reproduced, scoring_head
 from transformers_glm.cloze.task import ClozeTask
-from transformers_glm.data.patterns import write
 
 
 ROWS = [
     {"text": "Ada wrote it.", "word": "It"},
     {"text": "机器能思考吗？ A long one, longer than the first.", "word": "She"},
 ]
-TASK = ClozeTask("{text} {word} was [MASK].", {"good": " good", "bad": " bad", "built": " never built"})
-TWO_BLANKS = ClozeTask("{text} [MASK] a hole [MASK].", {"a": [" It", " good"], "b": [" She taped", " log book"]})
-OWN = ClozeTask("{text} {candidate} [MASK] it.", candidates=["{word}", "Grace Hopper"], answer=" {candidate} wrote")
+TASK = ClozeTask("{{ text }} {{ word }} was [MASK].", {"good": " good", "bad": " bad", "built": " never built"})
+TWO_BLANKS = ClozeTask("{{ text }} [MASK] a hole [MASK].", {"a": [" It", " good"], "b": [" She taped", " log book"]})
+OWN = ClozeTask(
+    "{{ text }} {{ candidate }} [MASK] it.", candidates=["{{ word }}", "Grace Hopper"], answer=" {{ candidate }} wrote"
+)
 
 
 def tokens(tokenizer, text):
@@ -65,8 +65,8 @@ def test_scores_are_those_of_the_naive_twin(text_model, tokenizer, task, side, w
     monkeypatch.setattr(tokenizer, "padding_side", side)
     task = replace(task, scoring=Scoring(with_eop=with_eop))
     expected = [naive_scores(task, text_model, tokenizer, row) for row in ROWS]
-    for batch_size, packed in itertools.product((1, 2), (True, False)):
-        scores = task.scores(text_model, tokenizer, ROWS, batch_size=batch_size, packed=packed)
+    for batch_size in (1, 2):
+        scores = task.scores(text_model, tokenizer, ROWS, batch_size=batch_size)
         for of_row, of_twin in zip(scores, expected, strict=True):
             assert of_row == pytest.approx(of_twin, abs=1e-3)
     best = [max(of_row, key=of_row.get) for of_row in expected]
@@ -86,10 +86,10 @@ def test_weights_add_their_logarithm(text_model, tokenizer):
 
 
 def test_pmi_subtracts_what_the_answer_is_worth_in_the_domain(text_model, tokenizer):
-    task = replace(TASK, scoring=Scoring(calibration="pmi", domain="{word} was [MASK]."))
+    task = replace(TASK, scoring=Scoring(calibration="pmi", domain="{{ word }} was [MASK]."))
     for row, scores in zip(ROWS, task.scores(text_model, tokenizer, ROWS), strict=True):
         plain = naive_scores(TASK, text_model, tokenizer, row)
-        domain = naive_scores(ClozeTask("{word} was [MASK].", TASK.verbalizer), text_model, tokenizer, row)
+        domain = naive_scores(ClozeTask("{{ word }} was [MASK].", TASK.verbalizer), text_model, tokenizer, row)
         assert scores == pytest.approx({label: plain[label] - domain[label] for label in plain}, abs=1e-3)
 
 
@@ -155,7 +155,7 @@ def test_truncation_keeps_the_blank_and_the_pattern_and_says_what_it_cut(text_mo
 
 
 def test_the_longest_field_is_cut_from_its_end(tokenizer):
-    task = ClozeTask("{a}|{b}|{c} [MASK]", {"x": "a"}, shorten=["a", "b"])
+    task = ClozeTask("{{ a }}|{{ b }}|{{ c }} [MASK]", {"x": "a"}, shorten=["a", "b"])
     row = {"a": "it is a hole in the text", "b": "it is", "c": "a machine that was never built"}
     whole = ClozeEncoder(task, tokenizer, 128)(row)["input_ids"]
     encoder = ClozeEncoder(replace(task, max_length=len(whole) - 3 + 1), tokenizer, 128)
@@ -165,7 +165,7 @@ def test_the_longest_field_is_cut_from_its_end(tokenizer):
 
 
 def test_characters_of_several_tokens_go_whole(tokenizer):
-    task = ClozeTask("{text}[MASK]", {"x": "a"}, max_length=12)
+    task = ClozeTask("{{ text }}[MASK]", {"x": "a"}, max_length=12)
     encoder = ClozeEncoder(task, tokenizer, 128)
     text = tokenizer.decode(encoder({"text": "🎉" * 20})["input_ids"], skip_special_tokens=True)
     assert text in ("🎉", "🎉🎉")
@@ -174,15 +174,21 @@ def test_characters_of_several_tokens_go_whole(tokenizer):
 @pytest.mark.parametrize(
     ("task", "row", "words"),
     [
-        (TASK, {"text": "Ada"}, "Row 0: .* wants 'word'; the row has"),
-        (TASK, {"text": "Ada", "word": None}, "Row 0: .* wants 'word'"),
-        (ClozeTask("{text}", {"a": " a"}), {"text": "Ada"}, r"Row 0: The question has 0 blanks \(\[MASK\]\)"),
+        (TASK, {"text": "Ada"}, "Row 0: .* 'word' is undefined; the row has text"),
+        (TASK, {"text": "Ada", "word": None}, r"Row 0: .* a field is empty \(None\)"),
+        (ClozeTask("{{ text }}", {"a": " a"}), {"text": "Ada"}, r"Row 0: The question has 0 blanks \(\[MASK\]\)"),
         (TASK, {"text": "Ada [MASK]", "word": "It"}, "Row 0: The question has 2 blanks .* no field of the row holds"),
         (TWO_BLANKS, {"text": "[MASK]"}, "has 3 blanks .* 'a' has 2 answers"),
-        (ClozeTask("{text} [MASK]", {"a": " a", "b": " "}), {"text": "Ada"}, "give each label an answer"),
+        (ClozeTask("{{ text }} [MASK]", {"a": " a", "b": " "}), {"text": "Ada"}, "give each label an answer"),
         (ClozeTask("[MASK]", candidates="c"), {"c": ["a", ""]}, "Row 0: .*give each label an answer"),
+        (ClozeTask("[MASK]", candidates="c"), {"c": ["a", None]}, "Row 0: The candidates .* have None among them"),
         (ClozeTask("[MASK]", candidates="c"), {"c": []}, "Row 0: The candidates {} are empty"),
-        (ClozeTask("[MASK]", candidates="c"), {"c": "a b"}, "Row 0: The field 'c' must hold a list"),
+        (ClozeTask("[MASK]", candidates="c"), {"c": "a b"}, "Row 0: The candidates 'c' must be a list"),
+        (
+            ClozeTask("[MASK]", candidates="c"),
+            {"d": ["a"]},
+            "Row 0: 'c' is not found: 'c' is undefined; the row has d",
+        ),
         (ClozeTask("[MASK]", candidates="c"), {"c": ["a", "a"]}, "Row 0: The candidates 0 and 1 are both"),
         (
             ClozeTask("[MASK]", candidates="c"),
@@ -195,8 +201,7 @@ def test_characters_of_several_tokens_go_whole(tokenizer):
             "Row 0: The label 'Bob' is not among the candidates",
         ),
         (TASK, {"text": "Ada", "word": "It", "label": "ugly"}, "Row 0: The label 'ugly' is not among the candidates"),
-        (ClozeTask("{text", {"a": "a"}), {"text": "Ada"}, "cannot be read"),
-        (ClozeTask("[MASK] {text}", {"a": "a"}, shorten=[], max_length=8), LONG, "Row 0: .*nothing left to cut"),
+        (ClozeTask("[MASK] {{ text }}", {"a": "a"}, shorten=[], max_length=8), LONG, "Row 0: .*nothing left to cut"),
         (ClozeTask("[MASK]"), {}, "no verbalizer yet"),
         (replace(TASK, scoring=Scoring(weights={"ugly": 2.0})), ROWS[0], "weights of .*ugly"),
     ],
@@ -259,7 +264,9 @@ def test_bad_scoring_is_refused(settings, words):
 
 
 def test_label_names_can_be_the_answers():
-    task = ClozeTask("{text} [MASK]", answer=" {candidate}").with_labels(["lost_card", "age limit", "lost_card"])
+    task = ClozeTask("{{ text }} [MASK]", answer=" {{ candidate }}").with_labels(
+        ["lost_card", "age limit", "lost_card"]
+    )
     assert task.answers({}) == {"age limit": [" age limit"], "lost_card": [" lost card"]}
 
 
@@ -325,19 +332,40 @@ def test_what_the_model_would_write_is_recognized(text_model, tokenizer):
 
 
 def test_a_scorer_shares_the_weights_of_the_model(text_model):
-    head = scorer(text_model)
+    head = scoring_head(text_model)
     assert isinstance(head, GLMForMultipleChoice) and head.glm is text_model.glm
-    assert scorer(head) is head
+    assert scoring_head(head) is head
 
 
-def test_a_list_in_a_pattern_says_what_joins_it():
-    assert write("{words:、}", {"words": ["a", "b"]}) == "a、b"
-    for row in ({"words": ["a", "b"]}, {"words": {"text": "a"}}):
-        for pattern in ("{words}", "{words!p}"):
-            with pytest.raises(
-                ValueError, match="cannot be written: a field holds .* Name one of its values, .* joins them"
-            ):
-                write(pattern, row)
+@pytest.mark.parametrize("value", [None, ["a", "b"], {"text": "a"}])
+def test_a_field_that_holds_no_text_is_refused_with_and_without_its_punctuation(value):
+    for pattern in ("{{ words }}", "{{ words | plain }}"):
+        with pytest.raises(ValueError, match="cannot be written: a field (is empty|holds .* or join them)"):
+            ClozeTask(pattern).question({"words": value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"pattern": "{hypothesis!p} [MASK], {{ premise }}"}, r"{hypothesis!p} in single braces.*{{ name \| plain }}"),
+        ({"pattern": "[MASK] {target[span1_text]}"}, r"single braces.*{{ target.name }}"),
+        ({"pattern": "[MASK]", "domain": "{keyword:、} [MASK]"}, "{keyword:、} in single braces"),
+        ({"pattern": "[MASK]", "answer": " {candidate}"}, "{candidate} in single braces"),
+        ({"pattern": "[MASK]", "texts": ["{a}"]}, "{a} in single braces"),
+        ({"pattern": "[MASK]", "candidates": ["{choice1}", "{choice2}"]}, "{choice1} in single braces"),
+        ({"pattern": "{{ text"}, "The template '{{ text' cannot be read"),
+        ({"pattern": "{{ text.__class__ }} [MASK]", "candidates": "a b"}, "cannot be read"),
+    ],
+)
+def test_templates_of_the_old_language_and_broken_ones_are_refused(settings, words):
+    scoring = Scoring(domain=settings.pop("domain", None))
+    with pytest.raises(ValueError, match=words):
+        ClozeTask(**settings, scoring=scoring)
+
+
+def test_braces_that_are_no_field_of_the_old_language_stand_for_themselves():
+    task = ClozeTask("""{"text": "{{ text }}", {1, 2}, {{ '{name}' }}} [MASK]""")
+    assert task.question({"text": "a"}) == """{"text": "a", {1, 2}, {name}} [MASK]"""
 
 
 def test_candidates_are_known_by_their_own_labels_or_by_their_numbers():
@@ -347,11 +375,11 @@ def test_candidates_are_known_by_their_own_labels_or_by_their_numbers():
     task = ClozeTask("[MASK]", candidates="choices")
     assert [task.right_answer(row | {"label": "1"}) for row in (numbered, columns, pairs)] == [1, 0, 0]
     assert task.texts_of(columns) == task.texts_of(pairs) == {"1": ["air"], "2": ["iron"]}
-    nested = ClozeTask("[MASK]", candidates="question[choices]")
+    nested = ClozeTask("[MASK]", candidates="question.choices")
     assert nested.right_answer({"question": pairs, "label": "2"}) == 1
     for choices, words in (
-        ({"text": ["a"], "label": ["A", "B"]}, "must hold a list of candidates, or their text and label"),
-        ([{"text": "a", "label": "A"}, {"text": "b", "label": "A"}], "has a label twice: .'A', 'A'."),
+        ({"text": ["a"], "label": ["A", "B"]}, "must be a list, or their text and label"),
+        ([{"text": "a", "label": "A"}, {"text": "b", "label": "A"}], "have a label twice: .'A', 'A'."),
     ):
         with pytest.raises(ValueError, match=words):
             task.texts_of({"choices": choices})

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 from datasets import Dataset
+from transformers import HfArgumentParser, TrainingArguments
 
+from transformers_glm.cloze.arguments import ClozeArguments, ClozeDataArguments, TaskArguments
 from transformers_glm.cloze.data import task_rows
 from transformers_glm.cloze.task import ClozeTask
 from transformers_glm.cloze.tasks import load_task, task_names
@@ -58,7 +60,6 @@ MULTIRC = {
 }
 WIC = {"word": "place", "sentence1": "Come to my place.", "sentence2": "No place for it.", "label": False, "idx": 0}
 BOOLQ = {"passage": "GLM -- It fills blanks.", "question": "does glm fill blanks", "label": True, "idx": 5}
-YES_NO = {"yes": [" Yes"], "no": [" No"]}
 MARKED = "Mark told Pete lies , and *he* believed him."
 PASSAGE = "Chelsea beat Olimpija.\n- Kurt Zouma scored for Chelsea"
 CHOICES = {0: [" the sun was rising"], 1: [" the grass was cut"]}
@@ -78,24 +79,22 @@ CHINESE_WSC = {
     "label": "true",
 }
 
+SHADOW = '"the sun was rising" or "the grass was cut"? My body cast a shadow'
+ASKED = "GLM -- It fills blanks. Question: does glm fill blanks? Answer: [MASK]."
+PREVIOUS = "GLM -- It fills blanks. Based on the previous passage, does glm fill blanks? [MASK]."
+FOLLOWING = "Based on the following passage does glm fill blanks? [MASK]. GLM -- It fills blanks."
+FORCES, WHAT = "Forces cause motion.", "What causes motion"
+PLACES = "Come to my place. No place for it."
+RTE_4 = {"entailment": [" true"], "not_entailment": [" false"]}
+CB_4 = {"entailment": [" true"], "contradiction": [" false"], "neutral": [" neither"]}
+B_2 = {True: ["b"], False: ["2"]}
+
 # task, pattern, row of the published file, question, answers. A mask token takes the space to its left.
 PATTERNS = [
-    ("copa", 0, COPA, '"the sun was rising" or "the grass was cut"? My body cast a shadow because [MASK].', CHOICES),
-    (
-        "copa",
-        0,
-        COPA | {"question": "effect"},
-        '"the sun was rising" or "the grass was cut"? My body cast a shadow, so [MASK].',
-        CHOICES,
-    ),
+    ("copa", 0, COPA, f"{SHADOW} because [MASK].", CHOICES),
+    ("copa", 0, COPA | {"question": "effect"}, f"{SHADOW}, so [MASK].", CHOICES),
     ("copa", 1, COPA, "the sun was rising or the grass was cut? My body cast a shadow because [MASK].", CHOICES),
-    (
-        "copa",
-        2,
-        COPA,
-        '"the sun was rising" or "the grass was cut"? My body cast a shadow [MASK] the sun was rising',
-        {0: [" because"], 1: [" because"]},
-    ),
+    ("copa", 2, COPA, f"{SHADOW} [MASK] the sun was rising", {0: [" because"], 1: [" because"]}),
     ("wsc", 0, WSC, f"{MARKED} The pronoun '*he*' refers to [MASK].", {0: [" Mark"]}),
     ("wsc", 1, WSC, f"{MARKED} In the previous sentence, the pronoun '*he*' refers to [MASK].", {0: [" Mark"]}),
     (
@@ -110,74 +109,32 @@ PATTERNS = [
     ("rte", 1, NLI, 'It was written? [MASK], Ada wrote "it".', RTE),
     ("rte", 2, NLI, '"It was written" ? [MASK]. "Ada wrote "it"."', RTE),
     ("rte", 3, NLI, 'It was written? [MASK]. Ada wrote "it".', RTE),
-    (
-        "rte",
-        4,
-        NLI,
-        'Ada wrote "it". question: It was written True or False? answer: [MASK]',
-        {"entailment": [" true"], "not_entailment": [" false"]},
-    ),
+    ("rte", 4, NLI, 'Ada wrote "it". question: It was written True or False? answer: [MASK]', RTE_4),
     ("cb", 0, NLI, '"It was written" ? [MASK], "Ada wrote "it"."', CB),
     ("cb", 1, NLI, 'It was written? [MASK], Ada wrote "it".', CB),
     ("cb", 2, NLI, '"It was written" ? [MASK]. "Ada wrote "it"."', CB),
     ("cb", 3, NLI, 'It was written? [MASK]. Ada wrote "it".', CB),
-    (
-        "cb",
-        4,
-        NLI,
-        'Ada wrote "it". question: It was written true, false or neither? answer: [MASK]',
-        {"entailment": [" true"], "contradiction": [" false"], "neutral": [" neither"]},
-    ),
-    ("boolq", 0, BOOLQ, "GLM -- It fills blanks. Question: does glm fill blanks? Answer: [MASK].", TRUTH),
-    ("boolq", 1, BOOLQ, "GLM -- It fills blanks. Question: does glm fill blanks? Answer: [MASK].", TRUE_FALSE),
-    ("boolq", 2, BOOLQ, "GLM -- It fills blanks. Based on the previous passage, does glm fill blanks? [MASK].", TRUTH),
-    (
-        "boolq",
-        3,
-        BOOLQ,
-        "GLM -- It fills blanks. Based on the previous passage, does glm fill blanks? [MASK].",
-        TRUE_FALSE,
-    ),
-    ("boolq", 4, BOOLQ, "Based on the following passage does glm fill blanks? [MASK]. GLM -- It fills blanks.", TRUTH),
-    (
-        "boolq",
-        5,
-        BOOLQ,
-        "Based on the following passage does glm fill blanks? [MASK]. GLM -- It fills blanks.",
-        TRUE_FALSE,
-    ),
+    ("cb", 4, NLI, 'Ada wrote "it". question: It was written true, false or neither? answer: [MASK]', CB_4),
+    ("boolq", 0, BOOLQ, ASKED, TRUTH),
+    ("boolq", 1, BOOLQ, ASKED, TRUE_FALSE),
+    ("boolq", 2, BOOLQ, PREVIOUS, TRUTH),
+    ("boolq", 3, BOOLQ, PREVIOUS, TRUE_FALSE),
+    ("boolq", 4, BOOLQ, FOLLOWING, TRUTH),
+    ("boolq", 5, BOOLQ, FOLLOWING, TRUE_FALSE),
     ("multirc", 0, MULTIRC, "Forces cause motion. Question: What causes motion? Is it Mass? [MASK].", RIGHT),
-    (
-        "multirc",
-        1,
-        MULTIRC,
-        'Forces cause motion. Question: What causes motion? Is the correct answer "Mass"? [MASK].',
-        RIGHT,
-    ),
+    ("multirc", 1, MULTIRC, f'{FORCES} Question: {WHAT}? Is the correct answer "Mass"? [MASK].', RIGHT),
     (
         "multirc",
         2,
         MULTIRC,
-        'Forces cause motion. Based on the previous passage, What causes motion? Is "Mass" a correct answer? [MASK].',
+        f'{FORCES} Based on the previous passage, {WHAT}? Is "Mass" a correct answer? [MASK].',
         RIGHT,
     ),
     ("multirc", 3, MULTIRC, "Forces cause motion What causes motion- [[MASK]]Mass", {1: [" True"], 0: [" False"]}),
     ("multirc", 4, MULTIRC, "Forces cause motion. Question: What causes motion? Mass? [MASK].", RIGHT),
     ("wic", 0, WIC, '"Come to my place." / "No place for it." Similar sense of "place"? [MASK].', TRUTH),
-    (
-        "wic",
-        1,
-        WIC,
-        "Come to my place. No place for it. Does place have the same meaning in both sentences? [MASK]",
-        TRUTH,
-    ),
-    (
-        "wic",
-        2,
-        WIC,
-        'place . Sense (1) (a) "Come to my place." ([MASK]) "No place for it."',
-        {True: ["b"], False: ["2"]},
-    ),
+    ("wic", 1, WIC, f"{PLACES} Does place have the same meaning in both sentences? [MASK]", TRUTH),
+    ("wic", 2, WIC, 'place . Sense (1) (a) "Come to my place." ([MASK]) "No place for it."', B_2),
     ("sst2", 0, {"sentence": "a film . "}, "a film .  It was [MASK].", REVIEW),
     ("sst2", 1, {"sentence": "a film"}, "a film All in all, it was [MASK].", REVIEW),
     ("sst2", 2, {"sentence": "a film"}, "[MASK]! a film", REVIEW),
@@ -194,13 +151,7 @@ PATTERNS = [
     ("chnsenticorp", 1, {"text_a": "很快"}, "很[MASK]！很快", GOOD),
     ("tnews", 0, {"sentence": "土葬"}, "这是一条[MASK]新闻：土葬", None),
     ("tnews", 1, {"sentence": "土葬"}, "土葬。这是[MASK]新闻。", None),
-    (
-        "cluewsc",
-        0,
-        CHINESE_WSC,
-        "毛豆说他很生气。其中“他”指的是“毛豆”，[MASK]。",
-        {True: ["对"], False: ["错"]},
-    ),
+    ("cluewsc", 0, CHINESE_WSC, "毛豆说他很生气。其中“他”指的是“毛豆”，[MASK]。", {True: ["对"], False: ["错"]}),
     ("cluewsc", 1, CHINESE_WSC, "毛豆说他很生气。“他”是“毛豆”吗？[MASK]。", {True: ["对"], False: ["错"]}),
     ("bustm", 0, {"sentence1": "喊我", "sentence2": "叫我"}, "“喊我”和“叫我”的意思[MASK]。", SAME),
     ("bustm", 1, {"sentence1": "喊我", "sentence2": "叫我"}, "喊我？[MASK]，叫我", SAME),
@@ -342,31 +293,76 @@ def test_an_answer_that_is_no_entity_is_refused():
 
 def test_a_task_of_ones_own_takes_a_few_lines(tmp_path):
     path = tmp_path / "mood.yaml"
-    path.write_text("pattern: 'I feel [MASK]: {text}'\nverbalizer: {happy: ' good', sad: ' bad'}\n")
+    path.write_text("pattern: 'I feel [MASK]: {{ text }}'\nverbalizer: {happy: ' good', sad: ' bad'}\n")
     task = load_task(str(path), length_normalization=True, label_field="mood")
     assert task.name == "mood" and task.question({"text": "hm"}) == "I feel [MASK]: hm"
     assert task.scoring.length_normalization and task.label_field == "mood"
-    assert load_task("sst2", "Was {sentence} [MASK]?").question({"sentence": "it"}) == "Was it [MASK]?"
-    own = load_task("sst2", candidates="options", answer=" {candidate}")
+    assert load_task("sst2", "Was {{ sentence }} [MASK]?").question({"sentence": "it"}) == "Was it [MASK]?"
+    own = load_task("sst2", candidates="options", answer=" {{ candidate }}")
     assert own.verbalizer is None and own.answers({"options": ["a", "b"]}) == {0: [" a"], 1: [" b"]}
+
+
+MOOD = "pattern: '[MASK]'\nverbalizer: {a: b}\n"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("- a", "holds list"),
-        ("pattern: '[MASK]'\nverbaliser: {a: b}", "A task has no verbaliser"),
+        ("- a", "holds list. A task is settings"),
+        ("a: [", "cannot be read: .*line 1"),
+        ("pattern: !!python/object:os.system x", "cannot be read: .*python/object"),
+        ("pattern: a\npattern: b", "cannot be read: 'pattern' occurs twice"),
+        (MOOD + "verbaliser: {a: b}", "a task has no verbaliser. It has patterns, pattern, verbalizer"),
         ("verbalizer: {a: b}", "needs a pattern"),
-        ("pattern: '[MASK]'\nverbalizer: {a: b}\nprepare: nowhere:at_all", "is no function"),
-        ("pattern: '[MASK]'\nverbalizer: {a: b}\ncandidates: c", "not both"),
-        ("pattern: '[MASK]'\nloss: none", "loss='none'"),
+        ("pattern: 5", r"has no pattern 5. Its patterns: \[\]"),
+        ("pattern: [a]", r"pattern: \['a'\] is not a text, or the number of one of its patterns"),
+        ("pattern: 0\npatterns: 5", "patterns: 5 is no mapping. Write one line `label: value` for each"),
+        ("pattern: 0\npatterns: {a: b}", "patterns are numbered, 0: ..., but one is called 'a'"),
+        ("pattern: 0\npatterns: {0: 5}", "patterns, 0: 5 is not a text, or settings"),
+        ("pattern: 0\npatterns: {0: {pattern: a, losss: b}}", "pattern 0: a task has no losss"),
+        ("pattern: a\nverbalizer: 5", "verbalizer: 5 is no mapping"),
+        ("pattern: a\nverbalizer: {a: }", "verbalizer, 'a': None is not a text, ' glad', .* stands in quotes"),
+        ("pattern: a\nverbalizer: {a: true}", "verbalizer, 'a': True is not a text"),
+        ("pattern: a\nverbalizer: {a: [b, 5]}", r"verbalizer, 'a': \['b', 5\] is not a text"),
+        ("pattern: a\nverbalizer: {~: b}", "verbalizer: the label None is no text and no number"),
+        ("pattern: a\ncandidates: 5", "candidates: 5 is not an expression"),
+        (MOOD + "weights: {0: x}", "weights, 0: 'x' is not a number greater than 0"),
+        (MOOD + "weights: {a: 0}", "weights, 'a': 0 is not a number greater than 0"),
+        (MOOD + "prepare: 5", "prepare: 5 is not a text"),
+        (MOOD + "prepare: nowhere:at_all", "prepare: nowhere:at_all cannot be loaded"),
+        (MOOD + "prepare: nowhere.py:rows", "prepare: nowhere.py:rows: there is no file"),
+        (MOOD + "max_length: big", "max_length: 'big' is not a whole number of 1 or more"),
+        (MOOD + "max_length: true", "max_length: True is not a whole number"),
+        (MOOD + "single_token: yes", "single_token: 'yes' is not true or false"),
+        (MOOD + "metrics: accuracy", "metrics: 'accuracy' is not a list of texts"),
+        (MOOD + "answer:", "answer: None is not a text"),
+        (MOOD + "loss: none", "loss='none' is not known. Choose one of"),
+        (MOOD + "candidates: c", "not both"),
+        (MOOD + "answer: '{candidate}'", "{candidate} in single braces"),
     ],
 )
-def test_bad_task_files_are_refused(text, words, tmp_path):
+def test_bad_task_files_are_refused_with_the_file_the_setting_and_its_value(text, words, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=rf"(?s)bad(\.yaml|).*{words}"):
         load_task(str(path))
+
+
+def test_yes_no_on_off_and_dates_are_texts_and_true_and_false_are_not(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "pattern: '[MASK]'\nverbalizer: {yes: no, on: off, Y: n, 2020-01-01: d, true: t}\nsingle_token: true"
+    )
+    task = load_task(str(path))
+    assert task.verbalizer == {"yes": "no", "on": "off", "Y": "n", "2020-01-01": "d", True: "t"}
+    assert task.single_token is True
+
+
+def test_the_function_of_a_task_may_stand_in_a_file_beside_it(tmp_path):
+    (tmp_path / "mood.py").write_text("def rows(row, training):\n    return [{'text': row['a'] + str(training)}]")
+    (tmp_path / "mood.yaml").write_text("pattern: '{{ text }} [MASK]'\nverbalizer: {a: b}\nprepare: mood.py:rows")
+    task = load_task(str(tmp_path / "mood.yaml"))
+    assert [task.question(row) for row in prepared(task, {"a": "x"}, training=True)] == ["xTrue [MASK]"]
 
 
 def test_unknown_tasks_and_patterns_are_refused():
@@ -381,7 +377,7 @@ def test_every_real_label_has_an_answer():
     if not data.is_dir():
         pytest.skip("the real data are not here")
     from transformers_glm.cloze.labels import check_labels
-    from transformers_glm.data.tables import TableSource, load_table
+    from transformers_glm.data.reader import TableSource, load_table
 
     files = {
         **{
@@ -397,7 +393,7 @@ def test_every_real_label_has_an_answer():
     assert set(files) == set(task_names()) - {"intents", "choices"}
     for name, file in files.items():
         task = load_task(name)
-        rows = task_rows(task, load_table(TableSource(str(data / file))), training=False)
+        rows = task_rows(task, load_table(TableSource([str(data / file)])), training=False)
         assert check_labels(task, rows, file, required=True)
         for row in rows[:50]:
             assert task.right_answer(row) is not None and "[MASK]" in task.question(row, "x")
@@ -423,17 +419,8 @@ def test_the_document_lists_every_task_with_its_patterns_and_metrics():
 
 
 def test_every_flag_of_the_document_is_known():
-    from transformers import HfArgumentParser
-
-    from transformers_glm.cloze.arguments import (
-        FinetuningModelArguments,
-        TaskArguments,
-        TaskDataArguments,
-        TrainingArguments,
-    )
-
-    parser = HfArgumentParser([FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments])
-    known = {option for action in parser._actions for option in action.option_strings}
+    dataclasses = (ClozeArguments, TaskArguments, ClozeDataArguments, TrainingArguments)
+    known = {option for action in HfArgumentParser(dataclasses)._actions for option in action.option_strings}
     assert set(re.findall(r"--\w+", DOCUMENT)) <= known
     named = set(ClozeTask.setting_names())
     in_table = DOCUMENT[DOCUMENT.index("| setting | meaning |") : DOCUMENT.index("All candidates of a row")]

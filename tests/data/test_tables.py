@@ -3,15 +3,9 @@ import gzip
 import json
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features
 
-from transformers_glm.cloze.data import draw, task_rows
-from transformers_glm.cloze.labels import check_labels, kept_rows, warn_of_numbers
-from transformers_glm.cloze.task import ClozeTask
 from transformers_glm.data.tables import TableSource, add_labels, load_table
-
-
-TASK = ClozeTask("{text} [MASK]", {"0": "bad", "1": "good"})
 
 
 @pytest.fixture(autouse=True)
@@ -155,115 +149,3 @@ def test_a_path_that_is_not_there_is_refused(tmp_path):
 
 def table(*rows, features=None):
     return Dataset.from_list(list(rows), features=features)
-
-
-def test_columns_and_labels_are_named_by_the_user():
-    data = table({"review": "fine", "mood": "pos"}, {"review": "poor", "mood": "neg"})
-    columns, labels = {"text": "review", "label": "mood"}, {"pos": "1", "neg": "0"}
-    made = task_rows(TASK, data, training=True, columns=columns, label_map=labels)
-    assert [(row["text"], row["label"], row["idx"]) for row in made] == [("fine", "1", 0), ("poor", "0", 1)]
-    assert check_labels(TASK, made, "data", required=True)
-    with pytest.raises(ValueError, match="There is no column stars. The columns: review, mood"):
-        task_rows(TASK, data, training=True, columns={"label": "stars"})
-
-
-def test_labels_that_the_task_does_not_know_are_refused_with_their_rows():
-    made = task_rows(TASK, table(*({"text": "a", "label": label} for label in (1, 0, 2, 2, 3))), training=True)
-    words = (
-        r"labels that the task cloze has no answer for: '2' \(2 rows, the first is row 2\), '3' \(1 rows, .* row 4\)"
-    )
-    with pytest.raises(ValueError, match=words):
-        check_labels(TASK, made, "training data", required=True)
-
-
-def test_rows_without_labels_are_for_prediction_only():
-    made = task_rows(TASK, table({"text": "a"}, {"text": "b"}), training=False)
-    assert check_labels(TASK, made, "evaluation data", required=False) is False
-    with pytest.raises(ValueError, match="Row 0 of the training data has no label .* 'label'"):
-        check_labels(TASK, made, "training data", required=True)
-    mixed = task_rows(TASK, table({"text": "a", "label": "1"}, {"text": "b", "label": None}), training=False)
-    with pytest.raises(ValueError, match=r"Row 1 of the evaluation data has no label \(1 rows of 2"):
-        check_labels(TASK, mixed, "evaluation data", required=False)
-
-
-@pytest.mark.parametrize(
-    ("names", "verbalizer", "expected"),
-    [
-        (["no", "yes"], {"yes": "Yes", "no": "No"}, ["yes", "no"]),
-        (["no", "yes"], {1: "Yes", 0: "No"}, [1, 0]),
-        (["False", "True"], {True: "Yes", False: "No"}, ["True", "False"]),
-        (["no", "yes"], None, ["yes", "no"]),
-    ],
-)
-def test_class_labels_of_the_hub_are_names_where_the_task_knows_them(names, verbalizer, expected):
-    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
-    data = table({"text": "a", "label": 1}, {"text": "b", "label": 0}, features=features)
-    task = ClozeTask("{text} [MASK]", verbalizer)
-    made = task_rows(task, data, training=True)
-    assert [row["label"] for row in made] == expected
-    if verbalizer is not None:
-        assert check_labels(task, made, "data", required=True)
-
-
-def test_rows_are_left_out_by_their_label_or_by_the_values_of_a_column():
-    data = table(*({"label": label, "part": part} for label, part in (("1", "a"), ("-", "a"), ("", "b"), ("0", "b"))))
-    assert kept_rows(TASK, data, "label") == [0, 1, 2, 3]
-    assert kept_rows(TASK, data, "label", {"-": None}) == [0, 2, 3]
-    assert kept_rows(TASK, data, "label", {"-": None, "": None}) == [0, 3]
-    assert kept_rows(TASK, data, "label", where={"part": "b"}) == [2, 3]
-    assert kept_rows(TASK, data, "label", {"": None}, {"part": ["a", "b"], "label": ["0", "-"]}) == [1, 3]
-    with pytest.raises(ValueError, match="There is no column split. The columns: label, part"):
-        kept_rows(TASK, data, "label", where={"split": "b"})
-    with pytest.raises(ValueError, match="No row of 4 is left: none has the values {'part': 'c'}"):
-        kept_rows(TASK, data, "label", where={"part": "c"})
-    drawn = draw(data, 1, None, "label", 0, among=[0, 3]) + draw(data, None, 1, "label", 0, among=[0, 3])
-    assert set(drawn) <= {0, 3} and drawn[1:] == [0, 3]
-
-
-def test_the_unknown_class_and_an_empty_text_are_no_labels():
-    features = Features({"text": Value("string"), "label": ClassLabel(names=["0", "1"])})
-    data = table({"text": "a", "label": -1}, {"text": "b", "label": 1}, features=features)
-    assert [row["label"] for row in task_rows(TASK, data, training=False)] == [None, "1"]
-    assert kept_rows(TASK, data, "label", {"": None}) == kept_rows(TASK, data, "label", {"-1": None}) == [1]
-    made = task_rows(TASK, table({"text": "a", "label": " "}, {"text": "b", "label": "1"}), training=False)
-    with pytest.raises(ValueError, match="Row 0 of the data has no label .* leave such rows out by label_map"):
-        check_labels(TASK, made, "data", required=True)
-
-
-@pytest.mark.parametrize("task", [TASK, ClozeTask("{text} [MASK]", candidates="options")])
-def test_rows_of_several_labels_are_refused(task):
-    made = task_rows(task, table({"text": "a", "label": [1]}, {"text": "b", "label": [0, 1]}), training=True)
-    with pytest.raises(ValueError, match="Row 0 of the data has several labels in the field 'label'"):
-        check_labels(task, made, "data", required=True)
-
-
-def test_the_log_says_which_class_got_which_answer_by_its_number(caplog):
-    features = Features({"text": Value("string"), "label": ClassLabel(names=["positive", "negative"])})
-    data = table({"text": "a", "label": 0}, features=features)
-    warn_of_numbers(TASK, data)
-    assert "'positive' is 0, answered by ['bad']; 'negative' is 1, answered by ['good']" in caplog.text
-    caplog.clear()
-    warn_of_numbers(TASK, data, label_map={"positive": "1", "negative": "0"})
-    assert not caplog.text
-
-
-def test_a_column_may_be_a_field_in_a_field():
-    data = table({"question": {"stem": "fine"}, "label": "1"}, {"question": {"stem": "poor"}, "label": "0"})
-    made = task_rows(TASK, data, training=True, columns={"text": "question[stem]"}, numbers=[1])
-    assert [row["text"] for row in made] == ["poor"]
-    with pytest.raises(ValueError, match=r"There is no column title\[stem\]. The columns: question, label"):
-        task_rows(TASK, data, training=True, columns={"text": "title[stem]"})
-
-
-def test_rows_are_drawn_by_the_seed():
-    data = table(*({"label": str(index % 3)} for index in range(60)))
-    assert draw(data, None, None, "label", 0) == list(range(60))
-    assert draw(data, 5, None, "label", 1) == draw(data, 5, None, "label", 1) != draw(data, 5, None, "label", 2)
-    assert len(set(draw(data, 5, None, "label", 1))) == 5
-    of_each = draw(data, None, 4, "label", 1)
-    assert sorted(data[index]["label"] for index in of_each) == ["0"] * 4 + ["1"] * 4 + ["2"] * 4
-    for number, per_label, words in ((61, None, "61 rows .* has 60"), (None, 21, "21 rows .* label '0': it has 20")):
-        with pytest.raises(ValueError, match=words):
-            draw(data, number, per_label, "label", 0)
-    with pytest.raises(ValueError, match="no column mood"):
-        draw(data, None, 1, "mood", 0)

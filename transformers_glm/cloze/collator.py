@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """DataCollatorForCloze: questions with the pieces of their candidates, for GLMForMultipleChoice."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from blank_infilling_glm import IGNORE, Blank, lay_out, stack
 
 from ..blanking.batching import pad
+from .rows import questions_of
 
 
 @dataclass
@@ -48,44 +49,32 @@ class DataCollatorForCloze:
         return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
 
     def _lay_out(self, row: Mapping[str, Any]) -> dict[str, list]:
-        choices = row["choice_ids"]
-        if "document_ids" not in row:
-            return self._lay_out_document(row["input_ids"], choices)
-        documents = [
-            [token for _, token in of_document]
-            for _, of_document in groupby(
-                zip(row["document_ids"], row["input_ids"], strict=True), key=lambda pair: pair[0]
+        """A question with all candidates, or one after the other the questions of each."""
+        laid_out: dict[str, list] = defaultdict(list)
+        for number, (part_a, choices) in enumerate(questions_of(row), start=1):
+            masks = self.tokenizer.mask_token_ids
+            places = [place for place, token in enumerate(part_a) if token in masks]
+            blanks = [
+                [Blank(*one) for one in zip(places, spans, self._labels(spans), strict=True)] for spans in choices
+            ]
+            question = lay_out(
+                part_a,
+                [blank for of_choice in blanks for blank in of_choice],
+                sop=self.tokenizer.sop_token_id,
+                eop=self.tokenizer.eop_token_id,
             )
-        ]
-        whole: dict[str, list] = {"document_ids": []}
-        for number, (part_a, choice) in enumerate(zip(documents, choices, strict=True), start=1):
-            one = self._lay_out_document(part_a, [choice])
-            before = len(whole["document_ids"])
-            one["choice_indices"] = [[before + index for index in of_choice] for of_choice in one["choice_indices"]]
-            whole["document_ids"] += [number] * len(one["input_ids"])
-            for name, values in one.items():
-                whole[name] = whole.get(name, []) + values
-        return whole
+            labels, before, end = question.pop("labels"), len(laid_out["input_ids"]), len(part_a)
+            for of_choice in blanks:
+                start, end = end, end + sum(len(blank.labels) for blank in of_choice)
+                laid_out["choice_ids"].append(labels[start:end])
+                laid_out["choice_indices"].append([*range(before + start, before + end)])
+            if "document_ids" in row:
+                question["document_ids"] = [number] * len(labels)
+            for name, values in question.items():
+                laid_out[name] += values
+        return laid_out
 
-    def _lay_out_document(self, part_a: list[int], choices: list[list[list[int]]]) -> dict[str, list]:
-        masks = set(self.tokenizer.mask_token_ids)
-        places = [place for place, token in enumerate(part_a) if token in masks]
-        pieces = [self._pieces(spans) for spans in choices]
-        blanks = [
-            Blank(place, span, labels)
-            for spans, of_choice in zip(choices, pieces, strict=True)
-            for place, span, labels in zip(places, spans, of_choice, strict=True)
-        ]
-        row = lay_out(part_a, blanks, sop=self.tokenizer.sop_token_id, eop=self.tokenizer.eop_token_id)
-        labels = row.pop("labels")
-        ids, indices, end = [], [], len(part_a)
-        for of_choice in pieces:
-            start, end = end, end + sum(map(len, of_choice))
-            indices.append([*range(start, end)])
-            ids.append(labels[start:end])
-        return {**row, "choice_ids": ids, "choice_indices": indices}
-
-    def _pieces(self, spans: list[list[int]]) -> list[list[int]]:
+    def _labels(self, spans: list[list[int]]) -> list[list[int]]:
         """The labels of a candidate's pieces. Where there are several, the later ones see all of the earlier."""
         end = self.tokenizer.eop_token_id if self.with_eop else IGNORE
         *earlier, last = spans

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..metrics import metric
+from .labels import known_labels
 from .questions import label_key
 from .rows import ROW_NUMBER
 from .task import ClozeTask
@@ -49,16 +50,16 @@ def check_metrics(task: ClozeTask, rows: Sequence[Mapping]) -> None:
 
 
 def _metric_inputs(task: ClozeTask, name: str, rows: Sequence[Mapping], predictions: Sequence[str]) -> dict[str, list]:
-    labels = [label_key(row[task.label_field]) for row in rows]
+    labels = [task.label_name(row[task.label_field]) for row in rows]
     if name == "multirc":
         judged = [{"group": row["group"], "label": int(one)} for row, one in zip(rows, predictions, strict=True)]
         return {"predictions": judged, "references": list(map(int, labels))}
-    if name == "record":
-        texts = [text_of(task, row, one) for row, one in zip(rows, predictions, strict=True)]
-        return {"predictions": texts, "references": [list(row["answers"]) for row in rows]}
-    if task.label_is == "text":
+    if name == "record" or task.label_is == "text":
         predictions = [text_of(task, row, one) for row, one in zip(rows, predictions, strict=True)]
-    return {"predictions": list(predictions), "references": labels}
+    return {
+        "predictions": list(predictions),
+        "references": [list(row["answers"]) for row in rows] if name == "record" else labels,
+    }
 
 
 def text_of(task: ClozeTask, row: Mapping, label: str) -> str:
@@ -66,22 +67,30 @@ def text_of(task: ClozeTask, row: Mapping, label: str) -> str:
     return {label_key(one): texts for one, texts in task.texts_of(row).items()}[label][0]
 
 
-def majority_accuracy(labels: Iterable[Any], of_training: Iterable[Any]) -> float:
-    """The accuracy of the label that is the most frequent in training."""
-    (most, _), *_ = Counter(map(label_key, of_training)).most_common(1)
-    labels = list(map(label_key, labels))
-    return labels.count(most) / len(labels)
+def majority_accuracy(task: ClozeTask, rows: Sequence[Mapping], of_training: Iterable[Any]) -> dict[str, float]:
+    """The accuracy of the label that is the most frequent in training; nothing where rows have candidates of their own."""
+    trained, labels = map(label_key, of_training), [label_key(row[task.label_field]) for row in rows]
+    most = Counter(trained).most_common(1)
+    if not (labels and most and known_labels(task)):
+        return {}
+    return {"majority_accuracy": labels.count(most[0][0]) / len(labels)}
 
 
 def prediction_lines(
     task: ClozeTask, rows: Sequence[Mapping], scores: Sequence[Mapping[Any, float]], predictions: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """One line for each row: its id, the score of each candidate, what is predicted, and the label, if there is one."""
+    """
+    One line for each row: its id, the score of each candidate, what is predicted, and the label, if there is one.
+
+    Where labels are texts (`label_is`) the prediction is a text too. Of candidates of its own a row has the text beside it.
+    """
     lines = []
     for row, of_row, prediction in zip(rows, scores, predictions, strict=True):
         line = {"id": row[task.id_field], "scores": {label_key(label): value for label, value in of_row.items()}}
         if task.labels is None and task.decision == "best":
             line["text"] = text_of(task, row, prediction)
+        if task.label_is == "text":
+            prediction = text_of(task, row, prediction)
         label = row.get(task.label_field)
-        lines.append({**line, "prediction": prediction, "label": None if label is None else label_key(label)})
+        lines.append({**line, "prediction": prediction, "label": None if label is None else task.label_name(label)})
     return lines

@@ -3,12 +3,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import ClassLabel, Dataset
 
-from ..data.patterns import fields_of, lookup
 from .questions import label_key
 from .rows import ROW_NUMBER
 from .task import ClozeTask
@@ -17,27 +16,29 @@ from .task import ClozeTask
 logger = logging.getLogger(__name__)
 
 
-class Labels:
-    """Gives a row the label that the task knows."""
+class LabelNames:
+    """
+    What the task calls the labels of a table.
 
-    def __init__(self, task: ClozeTask, table: Dataset, column: str, label_map: Mapping[str, str | None] | None):
-        self.field = task.label_field
+    Classes of the Hub are called by their names where the task knows them, and by their numbers where its labels are
+    numbers, as those of candidates are. None, an empty text and the -1 of a class that is not known are no label.
+    """
+
+    def __init__(self, task: ClozeTask, table: Dataset, label_map: Mapping[str, str | None] | None = None):
+        self.field, feature = task.label_field, table.features.get(task.label_field)
+        self.classes = feature.names if isinstance(feature, ClassLabel) else None
         self.map = {
-            label_key(label): ours if ours is None else label_key(ours) for label, ours in (label_map or {}).items()
+            "" if label == "-1" and self.classes else label_key(label): ours if ours is None else label_key(ours)
+            for label, ours in (label_map or {}).items()
         }
-        feature = table.features.get(column)
-        self.classes = isinstance(feature, ClassLabel)
-        self.names = None
-        if self.classes:
-            known = {*known_labels(task), *self.map} - {"", "-1"}
-            named_by_data = not known and task.candidates is None
-            # numbers where the task's labels are numbers, as those of candidates are
-            self.names = feature.names if named_by_data or {*map(label_key, feature.names)} <= known else None
+        known = {*known_labels(task), *self.map} - {""}
+        takes_names = (not known and task.candidates is None) or {*map(label_key, self.classes or ())} <= known
+        self.names = self.classes if takes_names else None
 
-    def __call__(self, row: dict) -> dict:
-        """The row with its label renamed, or None."""
+    def label(self, row: dict) -> dict:
+        """The row with its label renamed, or None; one that has no label, or several, as it is."""
         label = row.get(self.field)
-        if isinstance(label, list | dict):
+        if self.field not in row or isinstance(label, list | dict):
             return row
         return row | {self.field: self.map.get(self._key(label), self._named(label))}
 
@@ -46,14 +47,11 @@ class Labels:
         return not isinstance(label, list | dict) and self.map.get(self._key(label), "") is None
 
     def _named(self, label: Any) -> Any:
-        """The name of a class; None where a row has no label: nothing, an empty text, the -1 of a class that is not known."""
         if (isinstance(label, str) and not label.strip()) or (self.classes and label == -1):
             return None
-        return self.names[label] if self.names is not None and isinstance(label, int) else label
+        return self.names[label] if self.names and isinstance(label, int) else label
 
     def _key(self, label: Any) -> str:
-        if self.classes and label == -1 and "-1" in self.map:
-            return "-1"
         named = self._named(label)
         return "" if named is None else label_key(named)
 
@@ -65,19 +63,13 @@ def known_labels(task: ClozeTask) -> list[str]:
 
 def check_labels(task: ClozeTask, rows: Sequence[Mapping], what: str, required: bool) -> bool:
     """
-    Refuse labels that the task does not know, before anything is trained.
-
-    Args:
-        task (`ClozeTask`): the task.
-        rows (`Sequence[Mapping]`): its rows.
-        what (`str`): what the error calls the data.
-        required (`bool`): whether rows without labels are an error.
+    Refuse labels that the task does not know, before anything is trained, and rows without labels where they are required.
 
     Returns:
         `bool`: whether the rows have labels.
 
     Raises:
-        `ValueError`: names the labels, how often each occurs, and the first row of each.
+        `ValueError`: names the labels, how often each occurs, and the first row of each; `what` is what it calls the data.
     """
     if not rows:
         raise ValueError(f"The {what} has no rows for the task {task.name}.")
@@ -109,70 +101,37 @@ def check_labels(task: ClozeTask, rows: Sequence[Mapping], what: str, required: 
     return not without
 
 
-def kept_rows(
-    task: ClozeTask,
-    table: Dataset,
-    label_column: str,
-    label_map: Mapping[str, str | None] | None = None,
-    where: Mapping[str, Any] | None = None,
-) -> list[int]:
+def kept_rows(task: ClozeTask, table: Dataset, label_map: Mapping[str, str | None] | None = None) -> list[int]:
     """
-    The numbers of the rows whose label is not mapped to null, and whose columns have the values of `where`.
+    The numbers of the rows whose label is not mapped to null.
 
     Raises:
-        `ValueError`: there is no such column, or no row is left.
+        `ValueError`: there is no column of labels to map, or no row is left.
     """
-    wanted = {
-        column: {*map(label_key, value if isinstance(value, list) else [value])}
-        for column, value in (where or {}).items()
-    }
-    numbers = range(len(table))
-    for column, values in wanted.items():
-        of_column = column_of(table, column)
-        numbers = [number for number in numbers if label_key(of_column[number]) in values]
-    if None in (label_map or {}).values():
-        left_out = Labels(task, table, label_column, label_map).left_out
-        of_column = column_of(table, label_column)
-        numbers = [number for number in numbers if not left_out(of_column[number])]
-    if not len(numbers):
+    if None not in (label_map or {}).values():
+        return list(range(len(table)))
+    if task.label_field not in table.column_names:
         raise ValueError(
-            f"No row of {len(table)} is left: none has the values {dict(where or {})} and a label that label_map keeps."
+            f"There is no column {task.label_field} for label_map. The columns: {', '.join(table.column_names)}."
         )
-    return list(numbers)
+    left_out = LabelNames(task, table, label_map).left_out
+    numbers = [number for number, label in enumerate(table[task.label_field]) if not left_out(label)]
+    if not numbers:
+        raise ValueError(f"No row of {len(table)} is left: label_map leaves all of them out.")
+    return numbers
 
 
-def warn_of_numbers(
-    task: ClozeTask,
-    table: Dataset,
-    columns: Mapping[str, str] | None = None,
-    label_map: Mapping[str, str | None] | None = None,
-) -> None:
+def warn_of_numbers(task: ClozeTask, table: Dataset, label_map: Mapping[str, str | None] | None = None) -> None:
     """Say which answer a named class has got by its number alone: nothing else tells that their order is another one."""
-    column = (columns or {}).get(task.label_field, task.label_field)
-    feature = table.features.get(column)
-    if task.labels and isinstance(feature, ClassLabel) and Labels(task, table, column, label_map).names is None:
+    names = LabelNames(task, table, label_map)
+    if task.labels and names.classes and names.names is None:
         answers = {label_key(label): answer for label, answer in task.texts_of({}).items()}
         told = (
             f"{name!r} is {number}, answered by {answers.get(str(number))}"
-            for number, name in enumerate(feature.names)
+            for number, name in enumerate(names.classes)
         )
         logger.warning(
             "%s: labels are taken by their number: %s. If that is not what they mean, map the names by label_map.",
             task.name,
             "; ".join(told),
         )
-
-
-def labels_of(task: ClozeTask, rows: Iterable[Mapping]) -> set[str]:
-    """The labels that occur in rows."""
-    return {label_key(row[task.label_field]) for row in rows if row.get(task.label_field) is not None}
-
-
-def column_of(table: Dataset, column: str) -> Sequence:
-    """The values of a column, or of a field in one: `question[stem]`."""
-    if column in table.column_names:
-        return table[column][:]
-    root = fields_of(f"{{{column}}}")
-    if root and root[0] in table.column_names:
-        return [lookup(column, {root[0]: value}) for value in table[root[0]]]
-    raise ValueError(f"There is no column {column}. The columns: {', '.join(table.column_names)}.")

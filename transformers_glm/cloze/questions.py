@@ -1,22 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a cloze task says: its questions, with blanks, and their answers, as data (paper, section 2.3)."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from ..data.patterns import choices_of, fields_of, write
+from ..data.jinja import template, value_of
 
 
 Row = Mapping[str, Any]
 Answer = str | Sequence[str]
 Task = TypeVar("Task", bound="Cloze")
 
+WITHIN_BRACES = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+# {name}, {name!p}, {name[key]}, {name:, }
+SINGLE_BRACES = re.compile(r"\{\s*[A-Za-z_]\w*\s*([.\[!:][^{}]*)?\}")
+
 
 def label_key(label: Any) -> str:
     """How labels are compared: `True`, `"True"` and `"true"` are one, and so are `1` and `"1"`."""
     key = str(label)
     return key.lower() if key in ("True", "False") else key
+
+
+def refuse_single_braces(text: str) -> None:
+    """Refuse `{name}` in a template's own text, where it would stand as it is: fields were written so before."""
+    if found := SINGLE_BRACES.search(WITHIN_BRACES.sub("", text)):
+        raise ValueError(
+            f"{text!r} has {found[0]} in single braces, which would be no field. Fields stand in double braces: "
+            "{{ name }}, {{ name | plain }} without its final punctuation, {{ target.name }} of a field in a field, "
+            "{{ words | join(', ') }} of a list; and braces that are meant so are written {{ '{name}' }}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +77,22 @@ class Cloze:
 
     Args:
         pattern (`str` or `Callable[[Mapping], str]`):
-            Text with fields of the row in braces and a `[MASK]` for each blank, or a function. With a field `{candidate}`
-            each candidate has a question of its own.
+            Text with fields of the row in double braces (Jinja2, see [`Template`]) and a `[MASK]` for each blank, or a function.
+            With a field `{{ candidate }}` each candidate has a question of its own.
         verbalizer (`Mapping[label, answer]` or `Callable[[Mapping], Sequence | Mapping]`, *optional*):
             The answer of each label (a list of answers where there are several blanks), or a function that gives the
             candidates of a row, with their labels or 0, 1, 2, ... Answers are written as given: with byte-level
             vocabularies they begin with a space where a word begins. Without verbalizer and candidates each label's name
             is its candidate, see `with_labels`.
         candidates (`str` or `Sequence[str]`, *optional*):
-            In place of the verbalizer: the field that holds a row's list of candidates, with or without their labels, or a
-            pattern for each of them.
-        answer (`str`, *optional*, defaults to `"{candidate}"`): pattern of what a candidate writes into the blank.
+            In place of the verbalizer: an expression that finds a row's list of candidates, with or without their labels,
+            `choices` or `question.choices`; or a template for each of them.
+        answer (`str`, *optional*, defaults to `"{{ candidate }}"`): template of what a candidate writes into the blank.
         name (`str`, *optional*): what reports call the task.
         metrics (`Sequence[str]`, *optional*, defaults to `("accuracy",)`): names of `transformers_glm/metrics/registry.py`.
         shorten (`Sequence[str]`, *optional*): fields that may be cut where a row is too long; all of the pattern by default.
         texts (`Sequence[str]`, *optional*):
-            One or two patterns, what the classifier reads in place of the cloze question; by default the first field of the
+            One or two templates, what the classifier reads in place of the cloze question; by default the first field of the
             pattern, and the others.
         single_token (`bool`, *optional*, defaults to `False`): refuse answers of several tokens.
         scoring (`Scoring`, *optional*): how candidates are scored.
@@ -89,16 +104,15 @@ class Cloze:
         label_field (`str`, *optional*, defaults to `"label"`): the field that holds the label.
         label_is (`str`, *optional*, defaults to `"label"`): or `"text"`, where it holds the text of the right candidate.
         id_field (`str`, *optional*, defaults to `"idx"`): the field that names a row in reports.
-        prepare (`Callable[[dict, bool], Iterable[dict]]` or `str`, *optional*):
-            Makes rows with the fields of the pattern of a row of the file, for training (`True`) or not; or where it stands,
-            as `"module:function"`.
+        prepare (`Callable[[dict, bool], Iterable[dict]]`, *optional*):
+            Makes rows with the fields of the pattern of a row of the file, for training (`True`) or not.
         max_length (`int`, *optional*): Part A with the longest candidate; at most the model's `max_sequence_length`.
     """
 
     pattern: str | Callable[[Row], str]
     verbalizer: Mapping[Any, Answer] | Callable[[Row], Sequence[str] | Mapping[Any, Answer]] | None = None
     candidates: str | Sequence[str] | None = None
-    answer: str = "{candidate}"
+    answer: str = "{{ candidate }}"
     name: str = "cloze"
     metrics: Sequence[str] = ("accuracy",)
     shorten: Sequence[str] | None = None
@@ -110,20 +124,19 @@ class Cloze:
     label_field: str = "label"
     label_is: Literal["label", "text"] = "label"
     id_field: str = "idx"
-    prepare: Callable[[dict, bool], Iterable[dict]] | str | None = None
+    prepare: Callable[[dict, bool], Iterable[dict]] | None = None
     max_length: int | None = None
 
     def __post_init__(self):
         if self.verbalizer is not None and self.candidates is not None:
             raise ValueError("A task has a verbalizer or candidates of each row, not both.")
-        choices = {
-            "loss": ("cross_entropy", "generative", "mix", "hinge"),
-            "decision": ("best", "first"),
-            "label_is": ("label", "text"),
-        }
-        for setting, known in choices.items():
+        for setting in ("loss", "decision", "label_is"):
+            known = get_args(Cloze.__annotations__[setting])
             if (given := getattr(self, setting)) not in known:
                 raise ValueError(f"{setting}={given!r} is not known. Choose one of {', '.join(known)}.")
+        for text in self.templates:
+            template(text)
+            refuse_single_braces(text)
         if isinstance(self.verbalizer, Mapping):
             keys = [label_key(label) for label in self.verbalizer]
             if len(set(keys)) < len(keys):
@@ -135,9 +148,17 @@ class Cloze:
         return [one.name for one in (*fields(cls), *fields(Scoring)) if one.name != "scoring"]
 
     @property
+    def templates(self) -> list[str]:
+        """All templates, the expression that finds the candidates among them."""
+        candidates = [f"{{{{ {self.candidates} }}}}"] if isinstance(self.candidates, str) else self.candidates or ()
+        pattern = [] if callable(self.pattern) else [self.pattern]
+        return [*pattern, self.answer, *(self.texts or ()), self.scoring.domain or "", *candidates]
+
+    @property
     def fields(self) -> list[str]:
         """The fields that the pattern names; those of a function are not known."""
-        return [] if callable(self.pattern) else [name for name in fields_of(self.pattern) if name != "candidate"]
+        named = [] if callable(self.pattern) else template(self.pattern).fields
+        return [name for name in named if name != "candidate"]
 
     @property
     def labels(self) -> list[str] | None:
@@ -147,13 +168,13 @@ class Cloze:
     @property
     def asks_each_candidate(self) -> bool:
         """Whether each candidate has a question of its own."""
-        return not callable(self.pattern) and "candidate" in fields_of(self.pattern)
+        return not callable(self.pattern) and "candidate" in template(self.pattern).fields
 
     def question(self, row: Row, candidate: str | None = None) -> str:
         """The text of a row, with its blanks."""
         if callable(self.pattern):
             return self.pattern(row)
-        return write(self.pattern, row if candidate is None else {**row, "candidate": candidate})
+        return template(self.pattern).write(row if candidate is None else {**row, "candidate": candidate})
 
     def texts_of(self, row: Row) -> dict[Any, list[str]]:
         """The candidates of a row before they are answers: of each label, a text for each blank."""
@@ -164,11 +185,14 @@ class Cloze:
         if self.candidates is None:
             found = self.verbalizer(row) if callable(self.verbalizer) else self.verbalizer
         elif isinstance(self.candidates, str):
-            found = choices_of(self.candidates, row)
+            found = _by_label(value_of(self.candidates, row), self.candidates)
         else:
-            found = [write(pattern, row) for pattern in self.candidates]
+            found = [template(text).write(row) for text in self.candidates]
         found = found if isinstance(found, Mapping) else dict(enumerate(found))
-        return {label: [texts] if isinstance(texts, str) else list(texts) for label, texts in found.items()}
+        texts = {label: one if isinstance(one, list | tuple) else [one] for label, one in found.items()}
+        if wrong := [one for of_label in texts.values() for one in of_label if not isinstance(one, str | int | float)]:
+            raise ValueError(f"The candidates {texts} have {wrong[0]!r} among them, which is no text.")
+        return {label: list(map(str, of_label)) for label, of_label in texts.items()}
 
     def answers(self, row: Row) -> dict[Any, list[str]]:
         """
@@ -188,7 +212,7 @@ class Cloze:
                     f"The candidates {first!r} and {label!r} are both {of_label}. Candidates must differ."
                 )
         return {
-            label: [write(self.answer, {**row, "candidate": text}) for text in of_label]
+            label: [template(self.answer).write({**row, "candidate": text}) for text in of_label]
             for label, of_label in texts.items()
         }
 
@@ -205,21 +229,60 @@ class Cloze:
         if self.decision == "first":
             return 0
         texts = self.texts_of(row)
-        keys = [of_label[0] for of_label in texts.values()] if self.label_is == "text" else map(label_key, texts)
-        keys = list(keys)
-        if label_key(label) not in keys:
+        keys = [of_label[0] for of_label in texts.values()] if self.label_is == "text" else list(map(label_key, texts))
+        if self.label_name(label) not in keys:
             raise ValueError(
                 f"The label {label!r} is not among the candidates {keys}. Correct the row, or say with label_map which of "
                 "the labels it means."
             )
-        return keys.index(label_key(label))
+        return keys.index(self.label_name(label))
+
+    def label_name(self, label: Any) -> str:
+        """What reports call a label: as labels are compared, and one that is a text as it stands there."""
+        return str(label) if self.label_is == "text" else label_key(label)
 
     def with_labels(self: Task, names: Iterable[Any]) -> Task:
-        """The task with a verbalizer of label names, underscores as spaces: for data whose labels are words."""
-        verbalizer = {name: name.replace("_", " ") for name in sorted({label_key(name) for name in names})}
-        if not verbalizer:
+        """
+        The task with a verbalizer of label names, underscores as spaces: for data whose labels are words.
+
+        Raises:
+            `ValueError`: there is no label, or they are fractions, which are no classes.
+        """
+        names = sorted({label_key(name) for name in names})
+        if not names:
             raise ValueError(
                 f"There is no label to make a verbalizer of: no row has one in the field {self.label_field!r}. Say which column "
                 "that is by label_field or columns."
             )
-        return replace(self, verbalizer=verbalizer)
+        if scores := [name for name in names if re.fullmatch(r"[-+]?\d*\.\d+(e[-+]?\d+)?", name)]:
+            raise ValueError(
+                f"The field {self.label_field!r} holds numbers, {', '.join(scores[:5])}: they are scores and no classes, so their "
+                "names cannot be the answers. Give labels that are classes, or a verbalizer with an answer for each."
+            )
+        return replace(self, verbalizer={name: name.replace("_", " ") for name in names})
+
+
+def _by_label(found: Any, expression: str) -> dict[Any, Any]:
+    """
+    The candidates of a row by their labels: of a list of texts their numbers, else the labels that stand beside them.
+
+        ["iron", "wood"]      {"text": ["iron", "wood"], "label": ["A", "B"]}      [{"text": "iron", "label": "A"}, ...]
+    """
+    if isinstance(found, Mapping) and isinstance(found.get("text"), list) and isinstance(found.get("label"), list):
+        labels, texts = found["label"], found["text"]
+    elif isinstance(found, list | tuple):
+        labelled = all(isinstance(one, Mapping) and {"text", "label"} <= set(one) for one in found)
+        labels = [one["label"] for one in found] if labelled else range(len(found))
+        texts = [one["text"] for one in found] if labelled else found
+    else:
+        labels, texts = (), None
+    if texts is None or len(labels) != len(texts):
+        raise ValueError(
+            f"The candidates {expression!r} must be a list, or their text and label, but here they are {found!r:.120}."
+        )
+    if len(set(map(label_key, labels))) < len(labels):
+        raise ValueError(f"The candidates {expression!r} have a label twice: {list(labels)}.")
+    return {
+        label if isinstance(label, str | int) else label_key(label): text
+        for label, text in zip(labels, texts, strict=True)
+    }

@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE
 
-from ..data.patterns import Shortener, fields_of
+from ..data.jinja import template
+from ..data.shorten import Shortener
 from .questions import Cloze, Row
 
 
@@ -61,10 +62,8 @@ class ClozeEncoder:
         self.shortener = Shortener(tokenizer, task.fields if task.shorten is None else task.shorten)
         self.unknown = 0  # rows with candidates that the vocabulary cannot write
         self._fixed = None
-        if task.labels is not None and fields_of(task.answer) == ["candidate"]:
-            with_answers = task.answers({})
-            self._fixed = self._tokens_of(with_answers)
-            self._check_fixed(with_answers, self._fixed)
+        if task.labels is not None and template(task.answer).fields == ["candidate"]:
+            self._fixed = self._fixed_tokens(task.answers({}))
 
     def dataset(self, rows: Sequence[Row]) -> Dataset:
         """
@@ -75,8 +74,7 @@ class ClozeEncoder:
         encoded = []
         for start in range(0, len(rows), CHUNK):
             encoded += self._encode(rows[start : start + CHUNK], start)
-        if report := self.shortener.report(len(rows)):
-            logger.warning("%s: %s", self.task.name, report)
+        self.shortener.report(len(rows), self.task.name)
         if self.unknown:
             logger.warning("%s: %d rows have candidates with unknown tokens.", self.task.name, self.unknown)
         return Dataset.from_list(encoded)
@@ -84,11 +82,9 @@ class ClozeEncoder:
     def training_dataset(self, rows: Sequence[Row]) -> Dataset:
         """`dataset`, without the wrong candidates where the loss is of the right ones alone: 77 intents cost as much as one to train."""
         dataset = self.dataset(rows)
-        return (
-            dataset.map(_right_alone, remove_columns=dataset.column_names)
-            if self.task.loss == "generative"
-            else dataset
-        )
+        if self.task.loss != "generative":
+            return dataset
+        return dataset.map(_right_alone, remove_columns=dataset.column_names)
 
     def __call__(self, row: Row) -> dict[str, Any]:
         """One row: Part A, the tokens of each candidate (C, blanks, L) as nested lists, and which candidate is right."""
@@ -149,22 +145,26 @@ class ClozeEncoder:
         special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
         for label, spans in found.items():
             for text, span in zip(answers[label], spans, strict=True):
+                tokens = self.tokenizer.convert_ids_to_tokens(span)
+                wrong = [
+                    f"holds the special token {token}"
+                    for token, one in zip(tokens, span, strict=True)
+                    if one in special
+                ]
                 if not span:
-                    raise ValueError(f"The answer {text!r} of label {label!r} has no tokens in this vocabulary.")
-                if special.intersection(span):
-                    token = self.tokenizer.convert_ids_to_tokens(next(one for one in span if one in special))
-                    raise ValueError(f"The answer {text!r} of label {label!r} holds the special token {token}.")
-                if self.task.single_token and len(span) > 1:
-                    raise ValueError(
-                        f"The answer {text!r} of label {label!r} is {len(span)} tokens, "
-                        f"{self.tokenizer.convert_ids_to_tokens(span)}, and the task wants a single one. Choose another "
-                        "word, or leave out single_token."
-                    )
+                    wrong = ["has no tokens in this vocabulary"]
+                if not wrong and self.task.single_token and len(span) > 1:
+                    wrong = [
+                        f"is {len(span)} tokens, {tokens}, and the task wants a single one. Choose another word, or leave out "
+                        "single_token"
+                    ]
+                if wrong:
+                    raise ValueError(f"The answer {text!r} of label {label!r} {wrong[0]}.")
         return found
 
-    def _check_fixed(self, answers: Mapping[Any, Sequence[str]], tokens: Mapping[Any, Spans]) -> None:
-        seen: dict[str, Any] = {}
-        for label, spans in tokens.items():
+    def _fixed_tokens(self, answers: Mapping[Any, Sequence[str]]) -> dict[Any, Spans]:
+        found, seen = self._tokens_of(answers), {}
+        for label, spans in found.items():
             if any(self.tokenizer.unk_token_id in span for span in spans):
                 raise ValueError(
                     f"The answer {answers[label]} of label {label!r} has unknown tokens in this vocabulary. Choose another."
@@ -174,6 +174,7 @@ class ClozeEncoder:
                     f"The answers of labels {first!r} and {label!r}, {answers[first]} and {answers[label]}, are the same "
                     "tokens in this vocabulary. Choose others."
                 )
+        return found
 
     def _of_row(self, row: Row) -> dict[Any, Spans]:
         choices = self._tokens_of(self.task.answers(row))
@@ -181,11 +182,21 @@ class ClozeEncoder:
         return choices
 
 
+def questions_of(row: Mapping[str, Any]) -> list[tuple[list[int], list[Spans]]]:
+    """Part A of each question of an encoded row, with its candidates: one with all of them, or one for each."""
+    tokens, choices, documents = row["input_ids"], row["choice_ids"], row.get("document_ids")
+    if documents is None:
+        return [(tokens, choices)]
+    return [
+        ([token for token, document in zip(tokens, documents, strict=True) if document == number], [choice])
+        for number, choice in enumerate(choices, start=1)
+    ]
+
+
 def _right_alone(row: dict[str, Any]) -> dict[str, Any]:
     """A row with its right candidate only, and the question of that one."""
-    right, part_a = row["labels"], row["input_ids"]
-    if "document_ids" in row:
-        part_a = [token for token, document in zip(part_a, row["document_ids"], strict=True) if document == right + 1]
+    right, questions = row["labels"], questions_of(row)
+    part_a, _ = questions[right] if "document_ids" in row else questions[0]
     return {"input_ids": part_a, "choice_ids": [row["choice_ids"][right]], "labels": 0}
 
 
@@ -201,6 +212,6 @@ def without_the_row(task: Cloze, rows: Sequence[Row]) -> list[tuple[Cloze, list[
     if scoring.calibration == "pmi":
         return [(replace(plain, pattern=scoring.domain, shorten=None), list(rows))]
     if callable(task.pattern):
-        raise ValueError('calibration="contextual" needs a pattern with fields in braces; this one is a function.')
+        raise ValueError('calibration="contextual" needs a pattern with fields; this one is a function.')
     emptied = [[{**row, **dict.fromkeys(task.fields, text)} for row in rows] for text in scoring.content_free]
     return [(plain, of_text) for of_text in emptied]

@@ -3,23 +3,26 @@
 
 from pathlib import Path
 
-from transformers import set_seed
+from datasets import Dataset
+from transformers import EvalPrediction, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from ..runs.checkpoints import check_same_run, save, train_from_checkpoint
 from ..runs.models import load_or_train_tokenizer
 from ..runs.results import write_results
-from .arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
+from ..runs.trainers import TrainerInRowOrder
+from .arguments import ClozeArguments, ClozeDataArguments, TaskArguments
+from .classifier import ClassifierScorer
 from .data import TaskData, load_data
 from .evaluation import check_metrics, evaluate_predictions, majority_accuracy, prediction_lines
-from .heads import ClassifierRun, ClozeRun
-from .labels import known_labels
+from .models import make_model, with_adapters
+from .scoring import CandidateScorer, EncodedRows
 from .task import ClozeTask
 
 
 def finetune(
-    model_args: FinetuningModelArguments,
+    model_args: ClozeArguments,
     task_args: TaskArguments,
-    data_args: TaskDataArguments,
+    data_args: ClozeDataArguments,
     training_args: TrainingArguments,
     command: str = "",
 ) -> dict[str, float | int | str]:
@@ -41,15 +44,24 @@ def finetune(
     set_seed(training_args.seed)
     task, data = load_data(task, data_args, model_args, training_args.seed)
     tokenizer = load_or_train_tokenizer(model_args, _texts(task, data), output_dir)
-    run = (ClassifierRun if model_args.method == "classifier" else ClozeRun)(task, tokenizer, model_args)
-    evaluation = run.encode(data.evaluation)
+    model = make_model(task, tokenizer, model_args)
+    scorer = (ClassifierScorer if model_args.method == "classifier" else CandidateScorer)(
+        task, tokenizer, model.config.max_sequence_length
+    )
+    evaluation = scorer.encode(data.evaluation)  # before training: a bad row is refused before work is lost
     if data.labelled:
         check_metrics(task, data.evaluation)
-    trainer = run.trainer(data, evaluation, training_args)
-    metrics = {} if model_args.zero_shot else train_from_checkpoint(trainer)
+    model = with_adapters(model, model_args.lora_r) if model_args.lora_r else model
+    trainer = _trainer(model, scorer, data, evaluation, training_args)
+    metrics = {} if model_args.zero_shot else train_from_checkpoint(trainer, model_args.max_seconds)
     trainer.model.eval()
-    scores = run.scores(trainer, data.evaluation, evaluation)
-    predictions = run.predictions(trainer, data.evaluation, scores)
+    trainer.compute_metrics = None
+
+    def run(dataset: Dataset):
+        return trainer.predict(dataset).predictions
+
+    scores = scorer.scores(data.evaluation, evaluation, run)
+    predictions = scorer.predictions(data.evaluation, scores, model, training_args.per_device_eval_batch_size)
     found = {
         "task": task.name,
         "method": model_args.method,
@@ -58,27 +70,47 @@ def finetune(
         "train_rows": data.drawn,
         "eval_rows": len(data.evaluation),
         **(evaluate_predictions(task, data.evaluation, predictions) if data.labelled else {}),
-        **_majority(task, data),
+        **majority_accuracy(task, data.evaluation if data.labelled else [], data.train_labels),
         "pattern": task.pattern if isinstance(task.pattern, str) else task.name,
         "zero_shot": model_args.zero_shot,
-        "use_peft": model_args.use_peft,
+        "use_peft": model_args.lora_r > 0,
         "parameters": trainer.model.num_parameters(),
         "trained_parameters": 0 if model_args.zero_shot else trainer.model.num_parameters(only_trainable=True),
         **{name: metrics[name] for name in ("train_loss", "train_runtime") if name in metrics},
         "command": command,
     }
+    if not model_args.zero_shot:
+        save(trainer)
     if trainer.is_world_process_zero():
         write_results(output_dir, found, prediction_lines(task, data.evaluation, scores, predictions))
-    if model_args.keep_model and not model_args.zero_shot:
-        save(trainer, found)
     return found
 
 
-def _majority(task: ClozeTask, data: TaskData) -> dict[str, float]:
-    if not (data.labelled and data.train and known_labels(task)):
-        return {}
-    labels = [row[task.label_field] for row in data.evaluation]
-    return {"majority_accuracy": majority_accuracy(labels, data.train_labels)}
+def _trainer(
+    model: PreTrainedModel,
+    scorer: CandidateScorer | ClassifierScorer,
+    data: TaskData,
+    evaluation: EncodedRows,
+    training_args: TrainingArguments,
+) -> Trainer:
+    """The stock Trainer, which predicts in the order of the rows."""
+    evaluates, rows = training_args.eval_strategy != "no" and data.labelled, data.evaluation
+
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        scores = scorer.named(rows, prediction.predictions)
+        predictions = scorer.predictions(rows, scores, model, training_args.per_device_eval_batch_size)
+        return evaluate_predictions(scorer.task, rows, predictions)
+
+    return TrainerInRowOrder(
+        model=model,
+        args=training_args,
+        data_collator=scorer.collator,
+        train_dataset=scorer.encoder.training_dataset(data.train) if data.train else None,
+        eval_dataset=evaluation.questions if evaluates else None,
+        processing_class=scorer.encoder.tokenizer,
+        compute_loss_func=scorer.loss,
+        compute_metrics=compute_metrics if evaluates else None,
+    )
 
 
 def _texts(task: ClozeTask, data: TaskData) -> list[dict[str, str]]:
@@ -89,15 +121,15 @@ def _texts(task: ClozeTask, data: TaskData) -> list[dict[str, str]]:
     return [{"text": text} for text in texts + 2 * answers]
 
 
-def _check(model_args: FinetuningModelArguments, data_args: TaskDataArguments, output_dir: Path) -> None:
+def _check(model_args: ClozeArguments, data_args: ClozeDataArguments, output_dir: Path) -> None:
     """What can be known to fail before anything is loaded."""
     if (output_dir / "metrics.json").exists():
         raise ValueError(
             f"{output_dir} holds the results of a finished run (metrics.json). Give another --output_dir, or remove the folder "
             "to run again."
         )
-    if not data_args.eval_data:
-        raise ValueError("There is nothing to evaluate on: give --eval_data.")
+    if not data_args.evaluation_data:
+        raise ValueError("There is nothing to evaluate on: give --evaluation_data.")
     if model_args.zero_shot and model_args.method == "classifier":
         raise ValueError("A classifier's head is new, so it cannot be scored zero-shot. Leave out --zero_shot.")
     if not model_args.zero_shot and not data_args.train_data:

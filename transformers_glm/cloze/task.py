@@ -14,7 +14,7 @@ class ClozeTask(Cloze):
     """
     A question with blanks, c(x), and what each label writes into them, v(y); a model answers it by its scores.
 
-        task = ClozeTask("{premise} [MASK], {hypothesis}", {"entailment": " Yes", "contradiction": " No"})
+        task = ClozeTask("{{ premise }} [MASK], {{ hypothesis }}", {"entailment": " Yes", "contradiction": " No"})
         task.predict(model, tokenizer, [{"premise": "It rains.", "hypothesis": "it is wet."}])
 
     `transformers_glm.cloze.tasks.load_task("cb")` gives those of the paper; docs/tasks.md says how to add one. [`Cloze`] says
@@ -28,7 +28,6 @@ class ClozeTask(Cloze):
         rows: Sequence[Row],
         *,
         batch_size: int = 16,
-        packed: bool = True,
     ) -> list[dict[Any, float]]:
         """
         The score of each candidate of each row.
@@ -38,12 +37,11 @@ class ClozeTask(Cloze):
             tokenizer ([`GLMTokenizer`]): its tokenizer.
             rows (`Sequence[Mapping]`): rows of a dataset.
             batch_size (`int`, *optional*, defaults to 16): rows that are scored together.
-            packed (`bool`, *optional*, defaults to `True`): read a text once for all candidates; `False` once for each.
 
         Raises:
             `ValueError`: names the row and what is wrong with it.
         """
-        return score(self, model, tokenizer, rows, batch_size=batch_size, packed=packed)
+        return score(self, model, tokenizer, rows, batch_size)
 
     def predict(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], **kwargs

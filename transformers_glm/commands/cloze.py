@@ -5,8 +5,8 @@ Fine-tune GLM on an understanding task as a cloze question, or score candidates 
     transformers-glm cloze cloze_cb --model output/mine --output_dir output/tasks/cb
     transformers-glm cloze cloze_cb --model output/mine --zero_shot --output_dir output/tasks/cb-zero
     transformers-glm cloze cloze_cb --model output/mine --method classifier --output_dir output/tasks/cb-head
-    transformers-glm cloze cloze_sst2 --model output/mine --train_rows 32 --seed 1 --use_peft
-    transformers-glm cloze --task sst2 --train_data a.csv --eval_data b.csv --columns '{"sentence": "review"}'
+    transformers-glm cloze cloze_sst2 --model output/mine --train_rows 32 --seed 1 --lora_r 8
+    transformers-glm cloze --task sst2 --train_data a.csv --evaluation_data b.csv --columns '{"sentence": "review"}'
         --label_map '{"pos": "1", "neg": "0"}' --model output/mine --output_dir output/tasks/reviews
 
 docs/tasks.md lists the tasks, and says how to add one.
@@ -20,10 +20,10 @@ from .command_line import command, print_metrics
 
 def main(arguments: Sequence[str]) -> dict[str, float | int | str]:
     """Run the command line `[config] [--flag value ...]`."""
-    from ..cloze.arguments import FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments
+    from ..cloze.arguments import ClozeArguments, ClozeDataArguments, TaskArguments
 
-    dataclasses = (FinetuningModelArguments, TaskArguments, TaskDataArguments, TrainingArguments)
-    parsed = parse_arguments(dataclasses, arguments, description=__doc__)
+    dataclasses = (ClozeArguments, TaskArguments, ClozeDataArguments)
+    parsed = parse_arguments(dataclasses, arguments, __doc__, training="TrainingArguments", report_to="none")
     from ..cloze.run import finetune
 
     metrics = finetune(*parsed, command=command("cloze", arguments))

@@ -54,7 +54,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 def without_final_punctuation(value: Any) -> Any:
     """The filter `plain`: `{{ hypothesis | plain }}`."""
-    return str(value).rstrip().rstrip(PUNCTUATION)
+    return str(_only_text(value)).rstrip().rstrip(PUNCTUATION)
 
 
 def _only_text(value: Any) -> Any:
@@ -153,7 +153,7 @@ def _parts_of(text: str) -> list[tuple[Any, list[str]]]:
     """Of each part of a template its own text, or what renders it, and the names of the fields in it."""
     try:
         parsed = ENVIRONMENT.parse(text)
-    except TemplateError as error:
+    except (TemplateError, RecursionError) as error:
         raise ValueError(
             f"The template {text!r} cannot be read: {error}. Fields are written {{{{ name }}}}."
         ) from error

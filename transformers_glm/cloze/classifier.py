@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a ClozeTask for a classification head on [CLS], the baseline of the paper's ablation."""
+"""A ClozeTask read by a classification head on [CLS], the baseline of the paper's ablation."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE
 
-from ..data.patterns import Shortener, write
+from ..data.jinja import template
+from ..data.shorten import Shortener
 from .labels import known_labels
 from .questions import Row, label_key
 from .rows import ROW_NUMBER, naming_row, room_of
+from .scoring import EncodedRows, Run
 from .task import ClozeTask
-
-
-logger = logging.getLogger(__name__)
 
 
 class ClassifierEncoder:
@@ -40,15 +38,10 @@ class ClassifierEncoder:
         self.tokenizer = tokenizer
         self.max_length = room_of(task, max_length)
         self.labels = known_labels(task)
-        self.patterns = texts_of_classifier(task)
-        if len(self.patterns) > 2:
-            raise ValueError(f"A classifier reads one or two texts, not {len(self.patterns)}: {self.patterns}.")
+        self.texts = texts_of_classifier(task)
+        if len(self.texts) > 2:
+            raise ValueError(f"A classifier reads one or two texts, not {len(self.texts)}: {self.texts}.")
         self.shortener = Shortener(tokenizer, task.fields if task.shorten is None else task.shorten)
-
-    @property
-    def label_names(self) -> list[str]:
-        """The labels of the head."""
-        return self.labels or ["wrong", "right"]
 
     def dataset(self, rows: Sequence[Row]) -> Dataset:
         """The encoded rows: `input_ids` and `labels`. What was cut is logged."""
@@ -56,8 +49,7 @@ class ClassifierEncoder:
         for number, row in enumerate(rows):
             with naming_row(row.get(ROW_NUMBER, number)):
                 encoded += self(row)
-        if report := self.shortener.report(len(encoded)):
-            logger.warning("%s: %s", self.task.name, report)
+        self.shortener.report(len(encoded), self.task.name)
         return Dataset.from_list(encoded)
 
     training_dataset = dataset
@@ -75,14 +67,6 @@ class ClassifierEncoder:
             for number, text in enumerate(candidates)
         ]
 
-    def scores(self, rows: Sequence[Row], logits: torch.Tensor) -> list[dict[Any, float]]:
-        """Of logits (rows of the dataset, labels), each row's scores: log-probabilities, or log-odds of being right."""
-        if self.labels:
-            values = torch.as_tensor(logits).float().log_softmax(-1).tolist()
-            return [dict(zip(self.labels, of_row, strict=True)) for of_row in values]
-        odds = iter((logits[:, 1] - logits[:, 0]).tolist())
-        return [{label: next(odds) for label in self.task.texts_of(row)} for row in rows]
-
     def _encode(self, row: Row, label: int) -> dict[str, Any]:
         tokens = self._tokens(row)
         if len(tokens) > self.max_length:
@@ -91,13 +75,44 @@ class ClassifierEncoder:
         return {"input_ids": tokens, "labels": label}
 
     def _tokens(self, row: Row) -> list[int]:
-        return self.tokenizer(*(write(pattern, row) for pattern in self.patterns))["input_ids"]
+        return self.tokenizer(*(template(text).write(row) for text in self.texts))["input_ids"]
+
+
+class ClassifierScorer:
+    """Scores labels by the head, and decides for the likeliest; what `CandidateScorer` is to candidates in a blank."""
+
+    loss = None  # the model's own
+
+    def __init__(self, task: ClozeTask, tokenizer: PreTrainedTokenizerBase, max_length: int):
+        self.task = task
+        self.encoder = ClassifierEncoder(task, tokenizer, max_length)
+        self.collator = DataCollatorWithPadding(tokenizer)
+
+    def encode(self, rows: Sequence[Row]) -> EncodedRows:
+        """The rows as tokens, so that what is wrong with one is found, and named, before anything is computed."""
+        return EncodedRows(self.encoder.dataset(rows))
+
+    def named(self, rows: Sequence[Row], logits: torch.Tensor) -> list[dict[Any, float]]:
+        """Of logits (encoded rows, labels) each row's scores: log-probabilities, or a candidate's log-odds of being right."""
+        if labels := self.encoder.labels:
+            values = torch.as_tensor(logits).float().log_softmax(-1).tolist()
+            return [dict(zip(labels, of_row, strict=True)) for of_row in values]
+        odds = iter((logits[:, 1] - logits[:, 0]).tolist())
+        return [{label: next(odds) for label in self.task.texts_of(row)} for row in rows]
+
+    def scores(self, rows: Sequence[Row], encoded: EncodedRows, run: Run) -> list[dict[Any, float]]:
+        """The score of each label or candidate of each row."""
+        return self.named(rows, run(encoded.questions))
+
+    def predictions(self, rows: Sequence[Row], scores: Sequence[dict[Any, float]], *_) -> list[str]:
+        """The label of each row."""
+        return [str(max(of_row, key=of_row.get)) for of_row in scores]
 
 
 def texts_of_classifier(task: ClozeTask) -> list[str]:
-    """The patterns that a classifier reads: the task's own `texts`, or the first field of its pattern and the others."""
+    """The templates that a classifier reads: the task's own `texts`, or the first field of its pattern and the others."""
     if task.texts:
         return list(task.texts)
-    first, *others = [f"{{{name}}}" for name in task.fields]
-    own = ["{candidate}"] if task.labels is None and task.decision == "best" else []
+    first, *others = [f"{{{{ {name} }}}}" for name in task.fields]
+    own = ["{{ candidate }}"] if task.labels is None and task.decision == "best" else []
     return [first, " ".join(others + own)] if others + own else [first]
