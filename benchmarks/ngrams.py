@@ -21,7 +21,7 @@ from transformers_glm.cloze.data import load_data
 from transformers_glm.cloze.evaluation import evaluate_predictions, prediction_lines
 from transformers_glm.cloze.questions import Row, label_key
 from transformers_glm.cloze.task import ClozeTask
-from transformers_glm.data.jinja import template
+from transformers_glm.data.templates import template
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.results import write_results
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from transformers_glm.data.jinja import template
+from transformers_glm.data.templates import template
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.seq2seq.arguments import RowArguments, TaskArguments
 from transformers_glm.seq2seq.rows import Seq2SeqEncoder, references_of, stripped

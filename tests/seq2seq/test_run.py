@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from transformers_glm.commands.seq2seq import main
-from transformers_glm.data.jinja import Template
+from transformers_glm.data.templates import Template
 from transformers_glm.infilling import fill_blanks
 from transformers_glm.runs.arguments import parse_arguments
 from transformers_glm.runs.model_arguments import FinetuningArguments

@@ -10,8 +10,8 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE
 
-from ..data.jinja import template
 from ..data.shorten import Shortener
+from ..data.templates import template
 from .labels import known_labels
 from .questions import Row, label_key
 from .rows import ROW_NUMBER, naming_row, room_of

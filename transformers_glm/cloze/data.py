@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
-from ..data.jinja import template
 from ..data.reader import load_table
+from ..data.templates import template
 from .arguments import ClozeArguments, ClozeDataArguments
 from .evaluation import METRIC_FIELDS
 from .labels import LabelNames, check_labels, kept_rows, warn_of_numbers

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, get_args
 
-from ..data.jinja import template, value_of
+from ..data.templates import template, value_of
 
 
 Row = Mapping[str, Any]

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from blank_infilling_glm import IGNORE
 
-from ..data.jinja import template
 from ..data.shorten import Shortener
+from ..data.templates import template
 from .questions import Cloze, Row
 
 

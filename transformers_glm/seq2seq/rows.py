@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..data.jinja import MASKS, Part, Template, template, value_of
 from ..data.shorten import Shortener
+from ..data.templates import MASKS, Part, Template, template, value_of
 from .arguments import TaskArguments
 
 

@@ -11,8 +11,8 @@ from peft import LoraConfig, TaskType, get_peft_model
 from transformers import Seq2SeqTrainingArguments, set_seed
 
 from ..agreement import check_agreement
-from ..data.jinja import MASKS, template
 from ..data.reader import load_table
+from ..data.templates import MASKS, template
 from ..metrics.texts import check_metrics
 from ..runs.checkpoints import check_same_run, save, train_from_checkpoint
 from ..runs.model_arguments import FinetuningArguments

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from ..blanking.collator import DataCollatorForBlankInfilling
-from ..data.jinja import template
+from ..data.templates import template
 from ..infilling import fill_blanks
 from ..metrics.texts import check_units, score_texts
 from .arguments import TaskArguments

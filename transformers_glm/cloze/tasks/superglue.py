@@ -4,7 +4,7 @@
 import random
 from collections.abc import Iterable, Iterator
 
-from ...data.patterns import PUNCTUATION
+from ...data.templates import PUNCTUATION
 
 
 GROUP = 9  # wrong candidates beside the right one

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformers_glm.data.jinja import Part, Template, template, value_of
+from transformers_glm.data.templates import Part, Template, template, value_of
 
 
 ROW = {
