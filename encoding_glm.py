@@ -1,19 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoding that leaves no trace: templates, truncation and padding of one call are put on what the Rust backend returns."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
 
 
+def template_of(backend: Tokenizer, single: Sequence[str | None], pair: Sequence[str | None]) -> TemplateProcessing:
+    """
+    A template, built once.
+
+    Args:
+        backend (`Tokenizer`): knows the ids.
+        single, pair (`Sequence[str]`): special tokens round one text, `$A`, and round two, `$A` and `$B`; None is left out.
+
+    Raises:
+        `ValueError`: the vocabulary does not hold a token; names it.
+    """
+    single, pair = (tuple(part for part in template if part is not None) for template in (single, pair))
+    ids = [(part, backend.token_to_id(part)) for part in dict.fromkeys((*single, *pair)) if part not in ("$A", "$B")]
+    if unknown := [token for token, index in ids if index is None]:
+        raise ValueError(
+            f"The vocabulary does not hold {', '.join(unknown)}. Add it with add_special_tokens and resize the model's embeddings, "
+            "or give the role to a token that is there."
+        )
+    return _built(single, pair, tuple(ids))
+
+
 @lru_cache(maxsize=128)
-def make_template(
-    single: tuple[str, ...], pair: tuple[str, ...], ids: tuple[tuple[str, int], ...]
-) -> TemplateProcessing:
-    """The template of one text, `$A`, and of two, `$A` and `$B`; what stands before `$B` is of type 0, the rest of type 1."""
+def _built(single: tuple[str, ...], pair: tuple[str, ...], ids: tuple[tuple[str, int], ...]) -> TemplateProcessing:
+    """What stands before `$B` is of type 0, the rest of type 1."""
     second = pair.index("$B")
     return TemplateProcessing(
         single=list(single), pair=[*pair[:second], *(f"{part}:1" for part in pair[second:])], special_tokens=list(ids)
@@ -126,6 +148,52 @@ class BackendOfOneCall:
             encoding.pad(length, **settings)
         return encodings
 
+    @staticmethod
+    def explain_unreadable(texts) -> None:
+        """
+        Say which of the texts the backend cannot read.
+
+        Raises:
+            `ValueError`: names the first that is no text, or has half of a surrogate pair in it.
+        """
+        if isinstance(texts, (list, tuple)):
+            for text in texts:
+                BackendOfOneCall.explain_unreadable(text)
+        elif not isinstance(texts, str):
+            raise ValueError(f"{texts!r:.80} is {type(texts).__name__}, not a text. Give texts, or lists of them.")
+        elif (half := re.search(r"[\ud800-\udfff]", texts)) is not None:
+            raise ValueError(
+                f"The text {texts[:40]!r} has half of a surrogate pair at {half.start()}, which is no character. Read the text again with "
+                'its encoding, or drop it: text.encode("utf-8", "ignore").decode().'
+            )
+
+    @staticmethod
+    def refuse_lost_blanks(encodings: Sequence[Encoding], ids: Mapping[str, int], max_length: int | None) -> None:
+        """
+        Refuse encodings whose truncation has cut off a mask token of the text.
+
+        Args:
+            encodings (`Sequence[Encoding]`): what was encoded, with what overflowed.
+            ids (`Mapping[str, int]`): the mask tokens.
+            max_length (`int`, *optional*): what was cut to, for the error.
+
+        Raises:
+            `ValueError`: names the row and the ways out.
+        """
+        blanks = set(ids.values())
+        for row, encoding in enumerate(encodings):
+            parts = encoding.overflowing
+            if not parts:
+                continue
+            lost = set().union(*(_places(part, blanks) for part in parts)) - _places(encoding, blanks)
+            if lost:
+                raise ValueError(
+                    f"Truncation to max_length={max_length} would cut off {len(lost)} of the mask tokens "
+                    f"({', '.join(ids)}) of text {row}, and GLM cannot fill a blank it does not see. "
+                    "Shorten the text around its blanks, raise max_length, change truncation_side, or pass "
+                    "return_overflowing_tokens=True to get all parts."
+                )
+
 
 def _as_pair(text, is_pretokenized: bool) -> tuple:
     is_single = isinstance(text, str) or is_pretokenized and (not text or isinstance(text[0], str))
@@ -163,20 +231,30 @@ def _truncate(first: Encoding, second: Encoding | None, room: int, settings: Map
             encoding.truncate(number, settings["stride"], settings["direction"])
 
 
-def explain_unreadable(texts) -> None:
-    """
-    Say which of the texts the backend cannot read.
+def _places(encoding: Encoding, blanks: set[int]) -> set[tuple]:
+    """Where in the text the mask tokens of an encoding stand."""
+    if blanks.isdisjoint(encoding.ids):
+        return set()
+    spots = zip(encoding.ids, encoding.sequence_ids, encoding.offsets, strict=True)
+    return {(sequence, offsets) for index, sequence, offsets in spots if index in blanks and sequence is not None}
 
-    Raises:
-        `ValueError`: names the first that is no text, or has half of a surrogate pair in it.
-    """
-    if isinstance(texts, (list, tuple)):
-        for text in texts:
-            explain_unreadable(text)
-    elif not isinstance(texts, str):
-        raise ValueError(f"{texts!r:.80} is {type(texts).__name__}, not a text. Give texts, or lists of them.")
-    elif (half := re.search(r"[\ud800-\udfff]", texts)) is not None:
-        raise ValueError(
-            f"The text {texts[:40]!r} has half of a surrogate pair at {half.start()}, which is no character. Read the text again with "
-            'its encoding, or drop it: text.encode("utf-8", "ignore").decode().'
-        )
+
+def length_of_model(folder: str | None) -> dict[str, int]:
+    """What `truncation=True` cuts to: the length of the model in the same folder, if there is one."""
+    config = Path(folder or "", "config.json")
+    settings = json.loads(config.read_text(encoding="utf-8")) if folder and config.is_file() else {}
+    return {"model_max_length": settings["max_sequence_length"]} if "max_sequence_length" in settings else {}
+
+
+def is_hidden(token: str, backend: Tokenizer) -> bool:
+    """Whether a token is known by its id only and never looked for in texts."""
+    known = backend.token_to_id(token)
+    return known is not None and known not in backend.get_added_tokens_decoder()
+
+
+def byte_level(vocab, merges) -> Tokenizer:
+    """Backend of a byte-level BPE vocabulary, without its special tokens."""
+    backend = Tokenizer(BPE(vocab, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return backend

@@ -364,15 +364,13 @@ class GLMModel(GLMPreTrainedModel):
 
     def _refuse_unknown_embeddings(self, inputs_embeds, input_ids, is_token):
         """Embeddings that noise, gradients or another dtype have moved off the table do not show where sop and blanks are."""
-        for row in ((input_ids == -1) | ~is_token).all(-1).nonzero().flatten().tolist():
-            last = inputs_embeds[
-                row, is_token[row].nonzero()[-1]
-            ]  # (1, hidden_size); what stands in front may be virtual
-            if not bool((self.word_embeddings.weight == last.to(self.word_embeddings.weight.dtype)).all(-1).any()):
+        table, unknown = self.word_embeddings.weight, ((input_ids == -1) | ~is_token).all(-1) & is_token.any(-1)
+        for row in unknown.nonzero().flatten().tolist():
+            last = inputs_embeds[row, is_token[row].nonzero()[-1]]  # (1, hidden_size): virtual tokens stand in front
+            if not bool((table == last.to(table.dtype)).all(-1).any()):
                 raise ValueError(
-                    f"Row {row} of inputs_embeds holds no embedding of the table, so sop and blanks cannot be told. Pass "
-                    "position_ids and block_position_ids: derive_positions(input_ids, attention_mask.bool(), mask_token_ids=..., "
-                    "sop=...) gives both."
+                    f"Row {row} of inputs_embeds holds no embedding of the table: sop and blanks cannot be told. Pass position_ids and "
+                    "block_position_ids, which blank_infilling_glm.derive_positions makes of the ids."
                 )
 
     def _mask(self, inputs_embeds, attention_mask, block_position_ids, document_ids, cache):
@@ -629,7 +627,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         sop = self.config.decoder_start_token_id
         if block_position_ids is not None or sop is None:
             return False
-        # this look at the tokens breaks a compiled graph, which a collator's positions and decoder_input_ids spare
+        # this look at the tokens breaks a compiled graph; positions and decoder_input_ids spare it
         return not bool((self.glm._recognize(source) == sop).any())
 
     def _join_streams(self, source, attention_mask, decoder_input_ids, decoder_attention_mask):

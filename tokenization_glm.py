@@ -2,12 +2,10 @@
 """Tokenizer of GLM: `[CLS] text <eos>` with blanks, on the Rust backend, for new and for the released vocabularies."""
 
 import copy
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, chain
-from pathlib import Path
 
-from tokenizers import AddedToken, Encoding, Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
@@ -15,10 +13,10 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 try:
     from .blank_infilling_glm import IGNORE, Blank, lay_out, stack
-    from .encoding_glm import BackendOfOneCall, explain_unreadable, make_template
+    from .encoding_glm import BackendOfOneCall, byte_level, is_hidden, length_of_model, template_of
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
     from blank_infilling_glm import IGNORE, Blank, lay_out, stack
-    from encoding_glm import BackendOfOneCall, explain_unreadable, make_template
+    from encoding_glm import BackendOfOneCall, byte_level, is_hidden, length_of_model, template_of
 
 
 SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
@@ -102,11 +100,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             backend = self._read_old_vocabulary(files, added, kwargs)
         kwargs.pop("trained_mask", None)
         if kwargs.get("model_max_length", VERY_LARGE_INTEGER) >= VERY_LARGE_INTEGER:
-            kwargs |= _length_of_model(kwargs.get("name_or_path"))
+            kwargs |= length_of_model(kwargs.get("name_or_path"))
         for role, names in TOKEN_NAMES.items():
             kwargs.setdefault(role, next((name for name in names if backend.token_to_id(name) is not None), None))
         unk_token = kwargs["unk_token"]
-        if unk_token is not None and _is_hidden(str(unk_token), backend):
+        if unk_token is not None and is_hidden(str(unk_token), backend):
             del kwargs["unk_token"]  # or it would become a token that is looked for in texts
         backend.add_special_tokens(
             [
@@ -183,7 +181,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         model = self._tokenizer.model
         unknown = model.unk_token if isinstance(model, BPE) else None
         # of the old pieces the trainer keeps special tokens only
-        kept = [names.get(unknown, unknown)] if unknown is not None and _is_hidden(unknown, self._tokenizer) else []
+        kept = [names.get(unknown, unknown)] if unknown is not None and is_hidden(unknown, self._tokenizer) else []
         settings = self.init_kwargs
         # the base class renames the roles that it knows, this renames all
         self.init_kwargs = {
@@ -245,21 +243,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     def _source_template(self, *blank: str):
         cls, eos = self.cls_token, self.eos_token
         between = [eos, eos] if cls == "<s>" else [self.sep_token or eos]  # RoBERTa's pairs have two
-        return self._template([cls, "$A", *blank, eos], [cls, "$A", *between, "$B", *blank, eos])
-
-    def _template(self, single: Sequence[str | None], pair: Sequence[str | None]):
-        single, pair = (tuple(part for part in template if part is not None) for template in (single, pair))
-        ids = [
-            (part, self._tokenizer.token_to_id(part))
-            for part in dict.fromkeys((*single, *pair))
-            if part not in ("$A", "$B")
-        ]
-        if unknown := [token for token, index in ids if index is None]:
-            raise ValueError(
-                f"The vocabulary does not hold {', '.join(unknown)}. Add it with add_special_tokens and resize the model's "
-                "embeddings, or give the role to a token that is there."
-            )
-        return make_template(single, pair, tuple(ids))
+        return template_of(self._tokenizer, [cls, "$A", *blank, eos], [cls, "$A", *between, "$B", *blank, eos])
 
     def _piece_tokens(self) -> tuple[str, str]:
         if self.sop_token is None or self.eop_token is None:
@@ -298,11 +282,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         template = with_blank = None
         if self._encodes_targets:
             eop = self._piece_tokens()[1]
-            template = self._template(["$A", eop], ["$A", "$B", eop])
+            template = template_of(self._tokenizer, ["$A", eop], ["$A", "$B", eop])
         elif self.append_mask is not None and self._encodes_chat:
             kwargs["add_special_tokens"] = True
-            template = self._template(["$A", self.append_mask], ["$A", "$B", self.append_mask])
-            with_blank = self._template(["$A"], ["$A", "$B"])
+            template = template_of(self._tokenizer, ["$A", self.append_mask], ["$A", "$B", self.append_mask])
+            with_blank = template_of(self._tokenizer, ["$A"], ["$A", "$B"])
         elif self.append_mask is not None:
             with_blank = self._source_template()
         backend = BackendOfOneCall(
@@ -313,12 +297,13 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         try:
             encoded = super(GLMTokenizer, view)._encode_plus([""] if is_empty else text, text_pair or None, **kwargs)
         except (TypeError, UnicodeEncodeError):
-            explain_unreadable([text, text_pair or []])
+            backend.explain_unreadable([text, text_pair or []])
             raise
         if is_empty:
             return BatchEncoding({name: values[:0] for name, values in encoded.items()})
         if backend.truncation and template is None and not kwargs.get("return_overflowing_tokens"):
-            self._refuse_lost_blanks(encoded.encodings or [], kwargs.get("max_length"))
+            ids = dict(zip(self._blank_tokens(), self.mask_token_ids, strict=True))
+            backend.refuse_lost_blanks(encoded.encodings or [], ids, kwargs.get("max_length"))
         return encoded
 
     def _view(self, **attributes) -> "GLMTokenizer":
@@ -334,21 +319,6 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             backend.post_processor, backend.encode_special_tokens = None, split_special_tokens
             self.cache[split_special_tokens] = backend
         return self.cache[split_special_tokens]
-
-    def _refuse_lost_blanks(self, encodings: Sequence[Encoding], max_length: int | None):
-        blanks = set(self.mask_token_ids)
-        for row, encoding in enumerate(encodings):
-            parts = encoding.overflowing
-            if not parts:
-                continue
-            lost = set().union(*(_places(part, blanks) for part in parts)) - _places(encoding, blanks)
-            if lost:
-                raise ValueError(
-                    f"Truncation to max_length={max_length} would cut off {len(lost)} of the mask tokens "
-                    f"({', '.join(self._blank_tokens())}) of text {row}, and GLM cannot fill a blank it does not see. "
-                    "Shorten the text around its blanks, raise max_length, change truncation_side, or pass "
-                    "return_overflowing_tokens=True to get all parts."
-                )
 
     def _decode(self, token_ids, skip_special_tokens=False, **kwargs):
         if skip_special_tokens and isinstance(token_ids, list):  # the backend skips only what it looks for in texts
@@ -520,35 +490,6 @@ class GLMChineseTokenizer(GLMTokenizer):
     vocab_files_names = {"tokenizer_file": "tokenizer.json", "sentencepiece_file": "cog-pretrain.model"}
 
 
-def _length_of_model(folder: str | None) -> dict[str, int]:
-    """What `truncation=True` cuts to: the length of the model in the same folder, if there is one."""
-    config = Path(folder or "", "config.json")
-    settings = json.loads(config.read_text(encoding="utf-8")) if folder and config.is_file() else {}
-    return {"model_max_length": settings["max_sequence_length"]} if "max_sequence_length" in settings else {}
-
-
-def _is_hidden(token: str, backend: Tokenizer) -> bool:
-    """Whether a token is known by its id only and never looked for in texts."""
-    known = backend.token_to_id(token)
-    return known is not None and known not in backend.get_added_tokens_decoder()
-
-
-def _places(encoding: Encoding, blanks: set[int]) -> set[tuple]:
-    """Where in the text the mask tokens of an encoding stand."""
-    if blanks.isdisjoint(encoding.ids):
-        return set()
-    spots = zip(encoding.ids, encoding.sequence_ids, encoding.offsets, strict=True)
-    return {(sequence, offsets) for index, sequence, offsets in spots if index in blanks and sequence is not None}
-
-
 def _to_rows(values) -> list[list[int]]:
     rows = values if isinstance(values, list) else values.tolist()
     return rows if rows and isinstance(rows[0], list) else [rows]
-
-
-def byte_level(vocab, merges) -> Tokenizer:
-    """Backend of a byte-level BPE vocabulary, without its special tokens."""
-    backend = Tokenizer(BPE(vocab, merges))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    return backend

@@ -349,6 +349,18 @@ def test_logits_to_keep_keeps_the_last():
 # ----------------------------------------------------------------------------------------------------- other ways to call
 
 
+def test_embeddings_off_the_table_are_refused_without_positions():
+    """Row 7: noise hides sop and blanks; virtual tokens in front, and a row without blank or sop, do not."""
+    model, input_ids = MODELS["sdpa"], torch.tensor([[CLS, 11, 14, EOS]])
+    embeddings = model.get_input_embeddings()(input_ids)
+    with pytest.raises(ValueError, match="Row 0 of inputs_embeds holds no embedding of the table"):
+        model(inputs_embeds=embeddings + 1e-6)
+    positions = {"position_ids": torch.arange(4)[None], "block_position_ids": torch.zeros(1, 4, dtype=torch.long)}
+    noisy = model(inputs_embeds=embeddings + 1e-6, **positions).logits
+    torch.testing.assert_close(noisy, model(input_ids).logits, rtol=1e-3, atol=1e-3)
+    model(inputs_embeds=torch.cat([torch.randn(1, 2, embeddings.shape[-1]), embeddings], dim=1))
+
+
 @pytest.mark.parametrize("given_positions", [True, False])
 def test_inputs_embeds_equal_input_ids(given_positions):
     tokens, position_1, position_2 = naive_row([CLS, 11, MASK, 14, EOS], [(2, [15])], SOP)

@@ -12,9 +12,7 @@ import pytest
 import torch
 from conftest import make_model
 from safetensors.torch import load_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, TrainingArguments
-
-from transformers_glm.runs.checkpoints import last_checkpoint
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 
 ROOT = Path(__file__).parents[2]
@@ -233,11 +231,3 @@ def test_a_model_sharded_by_its_plan_computes_the_same(tmp_path, how):
         assert found["sharded"] > 0.8
     saved, original = (load_file(tmp_path / name / "model.safetensors") for name in ("saved", "model"))
     assert all(torch.equal(saved[name], original[name]) for name in original)
-
-
-def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(tmp_path):
-    for step in (5, 10, 15):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-    for step in (5, 10):
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
-    assert last_checkpoint(TrainingArguments(str(tmp_path), report_to="none")) == str(tmp_path / "checkpoint-10")

@@ -25,7 +25,9 @@ def main(arguments: Sequence[str]) -> dict[str, float | int | str]:
     dataclasses = (ClozeArguments, TaskArguments, ClozeDataArguments)
     parsed = parse_arguments(dataclasses, arguments, __doc__, training="TrainingArguments", report_to="none")
     from ..cloze.run import finetune
+    from ..runs.lock import alone_in
 
-    metrics = finetune(*parsed, command=command("cloze", arguments))
+    with alone_in(parsed[-1].output_dir):
+        metrics = finetune(*parsed, command=command("cloze", arguments))
     print_metrics(metrics)
     return metrics

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from huggingface_hub.errors import HFValidationError, StrictDataclassError
+from safetensors import SafetensorError
 
 
 def run(main: Callable[[Sequence[str]], object]) -> None:
@@ -16,9 +17,18 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         main(sys.argv[1:])
-    except (ValueError, OSError, StrictDataclassError) as error:
+    except Exception as error:
+        if not isinstance(error, ValueError | OSError | StrictDataclassError | SafetensorError) and not _disk_is_full(
+            error
+        ):
+            raise
         no_id = isinstance(error.__cause__, HFValidationError)  # what is no folder is read as the id of a repository
         sys.exit(f"error: {error}" + no_id * "\nIf it is meant as a folder: there is none of that name.")
+
+
+def _disk_is_full(error: Exception) -> bool:
+    """Whether a file could not be written, which PyTorch and the libraries in Rust tell by words alone."""
+    return any(sign in str(error) for sign in ("No space left on device", "PytorchStreamWriter failed", "os error 28"))
 
 
 def make_parser(description: str) -> ArgumentParser:

@@ -27,9 +27,11 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
         report_to="tensorboard",
     )
     from ..pretraining.run import pretrain
+    from ..runs.lock import alone_in
 
     if training_args.process_index:
         logging.getLogger("transformers_glm").setLevel(logging.ERROR)  # the first process speaks for all
-    trainer, metrics = pretrain(model_args, data_args, training_args)
+    with alone_in(training_args.output_dir):
+        trainer, metrics = pretrain(model_args, data_args, training_args)
     print_metrics(metrics if trainer.is_world_process_zero() else {})
     return metrics

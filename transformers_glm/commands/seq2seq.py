@@ -25,8 +25,10 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
 
     dataclasses = (FinetuningArguments, RowArguments, TaskArguments)
     parsed = parse_arguments(dataclasses, arguments, description=__doc__, training="Seq2SeqTrainingArguments")
+    from ..runs.lock import alone_in
     from ..seq2seq.run import finetune
 
-    metrics = finetune(*parsed, command("seq2seq", arguments))
+    with alone_in(parsed[-1].output_dir):
+        metrics = finetune(*parsed, command("seq2seq", arguments))
     print_metrics(metrics)
     return metrics

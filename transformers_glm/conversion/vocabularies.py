@@ -10,7 +10,8 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordPiece
 from transformers.utils import logging
 
-from tokenization_glm import EOP, NEW_TOKENS, SOP, TOKEN_NAMES, byte_level
+from encoding_glm import byte_level
+from tokenization_glm import EOP, NEW_TOKENS, SOP, TOKEN_NAMES
 
 
 logger = logging.get_logger(__name__)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_model
-from transformers import Trainer, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..files import write_whole
 from .processor import warn_of_slow_bf16
 from .time_limit import keep_within
+from .whole_checkpoints import last_checkpoint
 
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
         settings |= {name: value for name, value in asdict(part).items() if name not in NO_MATTER}
     settings = json.loads(json.dumps(settings, default=str))
     file = output_dir / "run.json"
-    if output_dir.is_dir() and _last_complete(output_dir) is not None and file.is_file():
+    if file.is_file() and any(output_dir.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")):
         before = json.loads(file.read_text(encoding="utf-8"))
         differences = [
             f"{name}: {before.get(name)!r} and {value!r}"
@@ -89,26 +90,6 @@ def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
         return
     with write_whole(file) as unfinished:
         unfinished.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-
-def last_checkpoint(training_args: TrainingArguments) -> str | None:
-    """The checkpoint to go on from: the one asked for, or the last one in `output_dir`."""
-    asked = training_args.resume_from_checkpoint
-    if asked and asked not in ("True", "true"):
-        return asked
-    output_dir = Path(training_args.output_dir)
-    last = _last_complete(output_dir) if output_dir.is_dir() else None
-    if asked and last is None:
-        raise ValueError(f"There is no checkpoint to resume from in {output_dir}. Leave --resume_from_checkpoint out.")
-    if last is not None:
-        logger.warning("Resuming from %s. Give another output_dir to begin anew.", last)
-    return last
-
-
-def _last_complete(output_dir: Path) -> str | None:
-    """The last checkpoint that is complete: the Trainer writes its own state last."""
-    complete = [path for path in output_dir.glob("checkpoint-*") if (path / TRAINER_STATE_NAME).is_file()]
-    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
 
 
 def save(trainer: Trainer, metrics: dict[str, float] | None = None) -> None:
