@@ -146,7 +146,7 @@ def test_the_flags_of_the_table_read_the_published_form(flags, tmp_path, monkeyp
     if task_args.task == "infilling":
         assert [source.write(row) for row in rows] == [text for text, _, _ in expected]
         return
-    Seq2SeqEncoder(tokenizer, task_args.source, task_args.target).encode(rows, "rows")
+    Seq2SeqEncoder(task_args, tokenizer, 512).encode(rows, "rows")
     rows = [stripped(row) for row in rows]
     read = [
         (
