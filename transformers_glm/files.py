@@ -16,6 +16,22 @@ def shipped_folder(name: str) -> Path:
     return installed if installed.is_dir() else package.parent / name
 
 
+def looks_local(path: str) -> bool:
+    """Whether a path that may not exist was meant as one of this machine: a name on the Hub does not look like it."""
+    return path.startswith((".", "/", "~")) or path.count("/") > 1 or ("/" in path and Path(path).parent.exists())
+
+
+def refuse_missing(path: str | None, flag: str) -> None:
+    """
+    Refuse a mistyped folder at once, which would be looked for on the Hub, and not be found after a minute.
+
+    Raises:
+        `ValueError`: there is no such folder, and it is no name on the Hub.
+    """
+    if path and looks_local(path) and not Path(path).exists():
+        raise ValueError(f"{flag} {path}: there is no folder of that name. Check it, or give a name on the Hub.")
+
+
 @contextmanager
 def write_whole(file: str | Path) -> Iterator[Path]:
     """

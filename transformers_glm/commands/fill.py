@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Fill the blanks of texts with a GLM.
 
     transformers-glm fill --model output/demo "Ada [MASK] the first [MASK]."
     transformers-glm fill --model output/demo --num_beams 4 < texts.txt
     transformers-glm fill --model output/demo --json --do_sample --num_return_sequences 3 "It was [MASK]."
 
-Texts are arguments, or lines of the standard input. `[MASK]` stands for a span, `[sMASK]` for sentences, `[gMASK]` for the
-rest of a text.
+Texts are arguments, or lines of the standard input; each gives a line, also one without a blank, and a line break in a piece
+is written as \n (--json has it as it is). `[MASK]` stands for a span, `[sMASK]` for sentences, `[gMASK]` for the rest of a text.
 """
 
 import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 
+from ..files import refuse_missing
 from .command_line import make_parser
 
 
@@ -46,10 +47,11 @@ def parse_flags(arguments: Sequence[str]) -> Namespace:
 def main(arguments: Sequence[str]) -> None:
     """Print each text with its blanks filled; the exit status is 1 if one could not be."""
     args = parse_flags(arguments)
+    refuse_missing(args.model, "--model")
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, set_seed
     from transformers.utils import logging
 
-    from ..infilling import fill_blanks, read_prompt
+    from ..infilling import FilledText, fill_blanks, read_prompt
 
     logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(args.model)
@@ -58,19 +60,26 @@ def main(arguments: Sequence[str]) -> None:
     names = ["max_new_tokens", "num_beams", "num_return_sequences", "do_sample"]
     names += ["temperature", "top_k"] if args.do_sample else []
     settings = {name: getattr(args, name) for name in names}
-    texts = iter(args.texts) if args.texts else (line.rstrip("\n") for line in sys.stdin if line.strip())
-    refused = False
+    texts = iter(args.texts) if args.texts else (line.rstrip("\r\n") for line in sys.stdin)
+    masks, refused = tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids), False
     for batch in iter(lambda: list(islice(texts, args.batch_size)), []):  # a long input is answered as it is read
-        readable = []
-        for text in batch:  # one bad line does not end a long input
-            try:
+        results = [[FilledText(text, [], [])] for text in batch]  # what has no blank, or cannot be filled, stays
+        places = []
+        for place, text in enumerate(batch):
+            if not any(mask in text for mask in masks):
+                continue
+            try:  # one bad line does not end a long input
                 read_prompt(text, tokenizer, model.config.max_sequence_length + 1)
-                readable.append(text)
+                places.append(place)
             except ValueError as error:
                 print(f"error: {error}", file=sys.stderr)
                 refused = True
-        for filled in fill_blanks(model, tokenizer, readable, batch_size=args.batch_size, **settings):
-            for one in filled if isinstance(filled, list) else [filled]:
-                print(json.dumps(vars(one), ensure_ascii=False) if args.json else one.text, flush=True)
+        texts_to_fill = [batch[place] for place in places]
+        filled = fill_blanks(model, tokenizer, texts_to_fill, batch_size=args.batch_size, **settings)
+        for place, ways in zip(places, filled, strict=True):
+            results[place] = ways if isinstance(ways, list) else [ways]
+        for one in chain.from_iterable(results):
+            line = json.dumps(vars(one), ensure_ascii=False) if args.json else one.text.replace("\n", "\\n")
+            print(line, flush=True)
     if refused:
         sys.exit(1)

@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, concatenate_datasets
 from datasets import load_from_disk as load_saved
 from datasets.exceptions import DatasetNotFoundError
 
+from ..files import looks_local
 from .csv_columns import csv_settings
 from .json_rows import load_json
 from .prepare import prepared
@@ -120,7 +121,7 @@ def _load(source: TableSource, streaming: bool, text: str | None) -> Table:
     if len(paths) == 1 and is_saved(paths[0]):
         return _of_saved(paths[0], source.split, streaming)
     if not any(path.exists() for path in paths):
-        if len(paths) == 1 and not _is_local(source.paths[0]):
+        if len(paths) == 1 and ending(paths[0]) not in BUILDERS and not looks_local(source.paths[0]):
             return _of_hub(source, streaming)
         raise ValueError(f"{source} does not exist. Give a file, a folder or the name of a dataset on the Hub.")
     files = [file for path in paths for file in _files_of(path, source)]
@@ -129,16 +130,6 @@ def _load(source: TableSource, streaming: bool, text: str | None) -> Table:
         raise ValueError(f"{source} has {' and '.join(builders)} files. Give files of one kind.")
     table = _read(files, builders[0], source, streaming, text)
     return _with_text(table, source) if builders == ["text"] else table
-
-
-def _is_local(path: str) -> bool:
-    """Whether a path that does not exist was meant as one: what the name of a Hub dataset does not look like."""
-    return (
-        ending(Path(path)) in BUILDERS
-        or path.startswith((".", "/", "~"))
-        or path.count("/") > 1
-        or ("/" in path and Path(path).parent.exists())
-    )
 
 
 def _of_hub(source: TableSource, streaming: bool) -> Table:

@@ -4,6 +4,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
+from ..files import refuse_missing
 from ..runs.arguments import json_object
 from ..runs.data_arguments import KNOWN_SPLIT, DataArguments
 
@@ -93,6 +94,7 @@ class LanguageModelingArguments(DataArguments):
 
     def __post_init__(self):
         super().__post_init__()
+        refuse_missing(self.model, "--model")
         self.columns = json_object(self.columns, "--columns") or {}
         self.generation = GENERATION | (json_object(self.generation, "--generation") or {})
         scoring, known = json_object(self.scoring, "--scoring") or {}, [one.name for one in fields(Scoring)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from ..files import refuse_missing
 from .arguments import json_object
 
 
@@ -30,6 +31,8 @@ class ModelArguments:
     def __post_init__(self):
         self.config = json_object(self.config, "--config") or {}
         check_config(self.config)
+        refuse_missing(self.model, "--model")
+        refuse_missing(self.tokenizer, "--tokenizer")
 
 
 @dataclass
