@@ -12,6 +12,7 @@ from test_scripts import script
 from transformers_glm.__main__ import COMMANDS
 from transformers_glm.commands.command_line import print_metrics
 from transformers_glm.files import shipped_folder
+from transformers_glm.language_modeling.arguments import LanguageModelingArguments
 from transformers_glm.pretraining.arguments import PretrainingArguments
 from transformers_glm.runs.arguments import parse_arguments, read_yaml
 from transformers_glm.runs.configs import find_config
@@ -77,6 +78,11 @@ def test_the_help_of_a_command_comes_before_heavy_imports(name):
     assert done.returncode == 0 and f"    transformers-glm {name} " in done.stdout
     assert done.stdout.startswith(f"usage: transformers-glm {name} ")
     assert "argparse" in imported(done) and not LATE[name] & imported(done)
+
+
+def test_flags_of_our_own_are_few():
+    of_pretrain = {*ModelArguments.__dataclass_fields__, *PretrainingArguments.__dataclass_fields__}
+    assert len(of_pretrain) <= 23 and len(LanguageModelingArguments.__dataclass_fields__) <= 18
 
 
 def test_a_name_that_is_no_command_is_refused_with_the_names_there_are():

@@ -33,10 +33,7 @@ class RowArguments(DataArguments):
         return bool(self.train_data) and self.train_rows != 0
 
     def source(self, which: Literal["train", "evaluation"], **settings) -> TableSource:
-        """
-        Where the rows are; two text files without names stand side by side, as `source` and `target`. Where `data_kwargs` has the
-        `path` of a builder, they are read by it, one after the other.
-        """
+        """Where the rows are; two text files without names are `source` and `target`, unless data_kwargs names a builder."""
         from ..data.reader import BUILDERS  # takes a second, which --help does not
         from ..data.streams import ending
 

@@ -28,6 +28,9 @@ from .text_infilling import Blanked, blank_words, lay_out_blanked, row_rng
 
 Scores = dict[str, float | str]
 EVALUATION_SEED = 0  # the same rows and blanks are scored in every run
+# unless --generation says otherwise; all are said, so that none is left of what a checkpoint was trained for before
+GREEDY = {"do_sample": False, "num_beams": 1, "length_penalty": None, "no_repeat_ngram_size": None}
+GREEDY |= {"min_length": 0, "min_new_tokens": None}
 # settings of GenerationConfig that the run makes itself
 OF_THE_RUN = ("max_length", "max_new_tokens", "decoder_start_token_id", "pad_token_id", "eos_token_id")
 OF_THE_RUN += ("num_return_sequences",)
@@ -56,7 +59,7 @@ def generation_settings(args: TaskArguments) -> dict[str, Any]:
     Raises:
         `ValueError`: a setting that GenerationConfig does not have, that the run has from elsewhere, or that leaves no room.
     """
-    settings, known = {"do_sample": False, "num_beams": 1, **args.generation}, vars(GenerationConfig())
+    settings, known = GREEDY | args.generation, vars(GenerationConfig())
     if unknown := [name for name in settings if name not in known]:
         close = [match for name in unknown for match in get_close_matches(name, known, n=1)]
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
