@@ -91,6 +91,7 @@ def main(arguments: list[str]) -> None:
         "model": "new",
         "seed": seed,
         "train_rows": len(train_set),
+        "evaluation_data": " ".join(row_args.evaluation_data),
         "parameters": model.num_parameters(),
         "train_loss": trained["train_loss"],
         "train_runtime": trained["train_runtime"],

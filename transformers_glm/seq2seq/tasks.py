@@ -30,7 +30,7 @@ Scores = dict[str, float | str]
 EVALUATION_SEED = 0  # the same rows and blanks are scored in every run
 # unless --generation says otherwise; all are said, so that none is left of what a checkpoint was trained for before
 GREEDY = {"do_sample": False, "num_beams": 1, "length_penalty": None, "no_repeat_ngram_size": None}
-GREEDY |= {"min_length": 0, "min_new_tokens": None}
+GREEDY |= {"min_length": None, "min_new_tokens": None}
 # settings of GenerationConfig that the run makes itself
 OF_THE_RUN = ("max_length", "max_new_tokens", "decoder_start_token_id", "pad_token_id", "eos_token_id")
 OF_THE_RUN += ("num_return_sequences",)
