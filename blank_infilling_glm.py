@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 
-IGNORE = -100  # the label that every loss of PyTorch and Transformers leaves out
+IGNORE = -100  # the label that every loss of PyTorch and Transformers ignores
 
 
 class Blank(NamedTuple):

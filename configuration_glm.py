@@ -122,8 +122,8 @@ class GLMConfig(PreTrainedConfig):
                 f"intermediate_size={width}: a GLM's MLP is four times as wide as the model, {4 * self.hidden_size} here. "
                 "Leave it out; a configuration that has it is of another model."
             )
-        kwargs.pop("model_type", None)  # an old config.json says "glm", which is GLM-4's
-        # the code that auto_map names is saved only with classes that came from beside weights
+        kwargs.pop("model_type", None)  # an old config.json says "glm", which means GLM-4 today
+        # Transformers saves the code that auto_map names only with classes that were loaded from a repository's own files
         if self._auto_class is None:
             kwargs.pop("auto_map", None)
         for field in DROPPED_FIELDS:

@@ -73,7 +73,7 @@ class BackendOfOneCall:
         self._template, self._with_blank, self._blanks = template, with_blank, frozenset(blanks)
 
     def __getattr__(self, name: str):
-        """What is not of the call."""
+        """All that does not depend on the call is the backend's."""
         return getattr(self._backend, name)
 
     def no_truncation(self) -> None:
@@ -89,7 +89,7 @@ class BackendOfOneCall:
         self.padding = None
 
     def enable_padding(self, **settings) -> None:
-        """Fill rows up."""
+        """Fill rows up to the length that the settings say."""
         self.padding = settings
 
     def encode_batch(
@@ -154,7 +154,7 @@ class BackendOfOneCall:
         Say which of the texts the backend cannot read.
 
         Raises:
-            `ValueError`: names the first that is no text, or has half of a surrogate pair in it.
+            `ValueError`: names the first that is not text, or has half of a surrogate pair in it.
         """
         if isinstance(texts, (list, tuple)):
             for text in texts:
@@ -163,7 +163,7 @@ class BackendOfOneCall:
             raise ValueError(f"{texts!r:.80} is {type(texts).__name__}, not a text. Give texts, or lists of them.")
         elif (half := re.search(r"[\ud800-\udfff]", texts)) is not None:
             raise ValueError(
-                f"The text {texts[:40]!r} has half of a surrogate pair at {half.start()}, which is no character. Read the text again with "
+                f"The text {texts[:40]!r} has half of a surrogate pair at {half.start()}, which is not a character. Read the text again with "
                 'its encoding, or drop it: text.encode("utf-8", "ignore").decode().'
             )
 

@@ -353,7 +353,7 @@ class GLMGenerationMixin(GenerationMixin):
                 raise ValueError(
                     f"{name}={value} looks at the tokens of the prompt: pass input_ids beside inputs_embeds."
                 )
-            if mask is not None:  # padding is no token of the source
+            if mask is not None:  # padding is not a token of the source
                 first = source.gather(-1, mask.long().argmax(-1, keepdim=True))
                 source = torch.where(mask.bool(), source, first)
             ways = max(prompt.settings.num_beams or 1, prompt.settings.num_return_sequences or 1)

@@ -93,8 +93,8 @@ def tell_padding(config, input_ids, settings) -> torch.Tensor:
 
 def tell_kind(config, input_ids, kwargs) -> str:
     """
-    How all rows of a prompt are continued: "row", as they have sop or block positions of the caller's own; "piece", as they are
-    Part A alone; or "text", as they have neither. A cache and `decoder_input_ids` have to fit.
+    How all rows of a prompt are continued: as "row" if they have sop or block positions of the caller's own, as "piece" if they
+    are Part A alone, as "text" if they have neither. A cache and `decoder_input_ids` have to fit.
     """
     has_sop = find_sop(input_ids, config.decoder_start_token_id).any(-1)
     if (block_position_ids := kwargs.get("block_position_ids")) is not None:
@@ -121,7 +121,7 @@ def tell_kind(config, input_ids, kwargs) -> str:
 
 
 def _check_cache(config, input_ids, cache, kind):
-    """A cache holds all of Part A and what the row goes on with, except its last token at least; or nothing."""
+    """Refuse a cache that holds less than Part A, or more than the prompt before the token that is read next."""
     seen = 0 if cache is None else int(cache.get_seq_length())
     length = input_ids.shape[1]
     most = length if kind == "piece" else length - 1

@@ -82,11 +82,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     truncation_side = "left"
     SPECIAL_TOKENS_ATTRIBUTES = list(dict.fromkeys([*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *TOKEN_NAMES]))
     append_mask: str | None = None
-    _encodes_targets = _encodes_chat = False  # of the views that do
+    _encodes_targets = _encodes_chat = False  # True of the copies for one call that do
 
     @classmethod
     def convert_to_native_format(cls, **kwargs) -> dict:
-        """Leave the files to `__init__`."""
+        """Convert nothing here: `__init__` reads the files."""
         return kwargs
 
     def __init__(self, *, append_mask: str | None = None, **kwargs):
@@ -105,7 +105,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             kwargs.setdefault(role, next((name for name in names if backend.token_to_id(name) is not None), None))
         unk_token = kwargs["unk_token"]
         if unk_token is not None and is_hidden(str(unk_token), backend):
-            del kwargs["unk_token"]  # or it would become a token that is looked for in texts
+            del kwargs["unk_token"]  # otherwise it would become a token that is looked for in texts
         backend.add_special_tokens(
             [
                 AddedToken(token, lstrip=role in BLANK_ROLES, normalized=False, special=True)

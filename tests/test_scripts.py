@@ -200,7 +200,7 @@ BAD_RUNS = {
     "everything blanked": (["--mask_ratio", "1"], "mask_ratio is 1"),
     "a folder that is no checkpoint": (
         ["--resume_from_checkpoint", "nope"],
-        "--resume_from_checkpoint nope is no folder",
+        "--resume_from_checkpoint nope is not a folder",
     ),
     "a setting that no GLM has": (
         ["--config", '{"hiden_size": 64, "layernorm_eps": 1}'],
@@ -283,7 +283,7 @@ def test_flags_override_the_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("contents", "message"),
-    [(None, "does not exist"), ("- a\n- b\n", "holds list"), ("word", "holds str"), ("a: [b", r"a\.yaml is no YAML")],
+    [(None, "does not exist"), ("- a\n- b\n", "holds list"), ("word", "holds str"), ("a: [b", r"a\.yaml is not YAML")],
 )
 def test_a_file_without_settings_is_refused(tmp_path, contents, message):
     path = tmp_path / "a.yaml"

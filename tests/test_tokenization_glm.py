@@ -462,7 +462,7 @@ class TestOldFolders:
             ({}, "No vocabulary for GLMTokenizer in .*GLMTokenizer.train"),
             ({"vocab.json": b"{}"}, "vocab.json and merges.txt belong together"),
             ({"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES, model_type=1)}, "not a SentencePiece model of type"),
-            ({"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES)[:-3]}, "is cut off or no SentencePiece model"),
+            ({"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES)[:-3]}, "is cut off or not a SentencePiece model"),
             ({"cog-pretrain.model": b"version https://git-lfs.github.com/spec/v1"}, "no SentencePiece model"),
         ],
     )  # fmt: skip

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def parse_name(name: str) -> None:
-    """Print the help or the version if asked, and end with the names there are if this is none of them."""
+    """Print the help or the version if asked; end with the known names if the given one is not among them."""
     lines = "\n".join(f"    {command:12}{line}" for command, line in COMMANDS.items())
     parser = make_parser(
         f"GLM for Hugging Face Transformers.\n\n{lines}\n\ntransformers-glm COMMAND --help says more."

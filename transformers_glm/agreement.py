@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 from configuration_glm import GLMConfig
 
 
-MOST_PADDING = 512  # rows that vocabularies are filled up with for speed, at most; 128 in the released ones
+MOST_PADDING = 512  # at most this many rows fill a vocabulary up for speed; 128 in the released ones
 
 
 def check_agreement(tokenizer: PreTrainedTokenizerBase, config: GLMConfig) -> None:

@@ -26,10 +26,10 @@ def refuse_missing(path: str | None, flag: str) -> None:
     Refuse a mistyped folder at once, which would be looked for on the Hub, and not be found after a minute.
 
     Raises:
-        `ValueError`: there is no such folder, and it is no name on the Hub.
+        `ValueError`: there is no such folder, and it is not a name on the Hub.
     """
     if path and looks_local(path) and not Path(path).exists():
-        raise ValueError(f"{flag} {path}: there is no folder of that name. Check it, or give a name on the Hub.")
+        raise ValueError(f"{flag} {path}: there is not a folder of that name. Check it, or give a name on the Hub.")
 
 
 @contextmanager

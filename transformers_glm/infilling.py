@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
 
-MAX_NEW_TOKENS = 64  # of a piece, unless the caller says
+MAX_NEW_TOKENS = 64  # the most tokens of a piece, unless the caller says
 # settings beside which `generate` takes no cache of the caller
 BEGINS_A_NEW_CACHE = ("assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit", "cache_implementation")
 
@@ -110,7 +110,7 @@ def read_prompt(text: str, tokenizer: PreTrainedTokenizerBase, positions: int | 
 
 @torch.no_grad()
 def _fill_batch(model, tokenizer, prompts, copies, generate_kwargs):
-    """One round a blank; a text without a further one leaves the batch."""
+    """One round for each blank; a text without further blanks leaves the batch."""
     ids = {"input_ids": [prompt.token_ids for prompt in prompts]}
     batch = tokenizer.pad(ids, padding_side="left", return_attention_mask=True, return_tensors="pt").to(model.device)
     rows, mask, cache = batch["input_ids"], batch["attention_mask"], None

@@ -95,7 +95,7 @@ def test_rows_of_several_labels_are_refused(task):
 
 @pytest.mark.parametrize("scores", [[3.75, 5.0], ["3.750", "5.000"]])
 def test_scores_are_no_classes_whose_names_could_be_answers(scores):
-    with pytest.raises(ValueError, match=r"holds numbers, 3.75.*, 5.0.*: they are scores and no classes"):
+    with pytest.raises(ValueError, match=r"holds numbers, 3.75.*, 5.0.*: they are scores, not classes"):
         ClozeTask("{{ text }} [MASK]").with_labels(scores)
 
 

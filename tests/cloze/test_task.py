@@ -246,7 +246,7 @@ def test_answers_that_a_vocabulary_cannot_write_or_tell_apart_are_refused(tokeni
 def test_a_row_has_the_room_of_the_task_or_the_model(tokenizer, caplog):
     for of_task, of_model, room in ((None, 64, 64), (32, 64, 32), (64, 32, 32)):
         assert ClozeEncoder(replace(TASK, max_length=of_task), tokenizer, of_model).max_length == room
-    assert "max_length is 32, what the model has, not 64" in caplog.text
+    assert "max_length is 32, the length of the model, instead of 64" in caplog.text
 
 
 @pytest.mark.parametrize(

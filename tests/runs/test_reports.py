@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_named(runs):
     with pytest.raises(ValueError, match="No run has bertscore. They have rouge1, bleu"):
         group_runs(read_runs([runs]), metrics=["bertscore"])
     (runs / "bart" / "metrics.json").write_text("{")
-    with pytest.raises(ValueError, match=r"metrics\.json is no JSON object"):
+    with pytest.raises(ValueError, match=r"metrics\.json is not a JSON object"):
         read_runs([runs])
     with pytest.raises(ValueError, match="no metrics.json in .*nowhere"):
         read_runs([runs / "nowhere"])

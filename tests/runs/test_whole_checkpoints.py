@@ -51,7 +51,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(output_dir, n
     assert last(output_dir) == str(output_dir / "checkpoint-8")
     name = name.split(".")[0]
     assert name in caplog.text and "checkpoint-12 is not whole" in caplog.text
-    with pytest.raises(ValueError, match=rf"checkpoint-12 is no whole checkpoint: .*{name}"):
+    with pytest.raises(ValueError, match=rf"checkpoint-12 is not a whole checkpoint: .*{name}"):
         last(output_dir, resume_from_checkpoint=str(output_dir / "checkpoint-12"))
 
 

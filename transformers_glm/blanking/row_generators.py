@@ -35,7 +35,7 @@ class RowGenerators:
         self.epoch: int | None = None
 
     def __getstate__(self) -> dict:
-        # a worker that is spawned, not forked, knows no dataloader: it takes the epoch along
+        # a worker that is spawned, not forked, does not see the dataloader: the epoch is pickled for it
         return {"seed": self.seed, "epoch": self._current_epoch()}
 
     def of_row(self, row: bytes) -> random.Random:

@@ -30,7 +30,7 @@ class ClozeArguments(FinetuningArguments):
 
 @dataclass
 class TaskArguments:
-    """Which task. Everything but its name takes the place of what the task says."""
+    """Which task. Every setting except the name replaces what the task says."""
 
     _argument_group_name = "task"
 
@@ -99,7 +99,9 @@ class ClozeDataArguments(DataArguments):
     )
     label_map: dict | str | None = field(
         default=None,
-        metadata={"help": 'For a label of the data, that of the task, as JSON: \'{"pos": "1"}\'; null: no such rows.'},
+        metadata={
+            "help": 'For a label of the data, that of the task, as JSON: \'{"pos": "1"}\'; null leaves its rows out.'
+        },
     )
     train_rows: int | None = field(default=None, metadata={"help": "Train on this many rows, drawn with --seed."})
     evaluation_rows: int | None = field(

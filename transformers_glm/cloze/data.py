@@ -18,7 +18,7 @@ from .rows import ROW_NUMBER, naming_row
 from .task import ClozeTask
 
 
-EVALUATION_SEED = 0  # which rows --evaluation_rows are
+EVALUATION_SEED = 0  # decides which rows --evaluation_rows takes
 
 
 @dataclass
@@ -52,7 +52,7 @@ def load_data(
         numbers = draw(table, kept["train"], data_args.train_rows, data_args.rows_per_label, task.label_field, seed)
         all_rows = task_rows(task, table, label_map=label_map, numbers=numbers)
         check_labels(task, all_rows, "training data", required=True)
-        # the head judges pronouns in wrong rows too, which a cloze question does not learn from
+        # the classifier's head learns from wrong rows of WSC too, a cloze question only from right ones
         training = model_args.method == "cloze" or task.decision != "first"
         train = task_rows(task, table, training=training, label_map=label_map, numbers=numbers)
     table = tables["evaluation"]
@@ -122,7 +122,7 @@ def _prepared(task: ClozeTask, row: dict, training: bool) -> list[dict]:
         raise ValueError(f"It cannot be prepared for the task {task.name}: {error}. Is a field empty?") from error
     if not all(isinstance(one, dict) for one in made):
         raise ValueError(
-            f"It cannot be prepared for the task {task.name}: its function returned {made!r:.80}, no list of rows."
+            f"It cannot be prepared for the task {task.name}: its function returned {made!r:.80}, not a list of rows."
         )
     return made
 

@@ -122,7 +122,7 @@ def kept_rows(task: ClozeTask, table: Dataset, label_map: Mapping[str, str | Non
 
 
 def warn_of_numbers(task: ClozeTask, table: Dataset, label_map: Mapping[str, str | None] | None = None) -> None:
-    """Say which answer a named class has got by its number alone: nothing else tells that their order is another one."""
+    """Log which answer each named class got by its number alone: nothing else would reveal that the order is another one."""
     names = LabelNames(task, table, label_map)
     if task.labels and names.classes and names.names is None:
         answers = {label_key(label): answer for label, answer in task.texts_of({}).items()}

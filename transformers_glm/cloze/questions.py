@@ -25,7 +25,7 @@ def label_key(label: Any) -> str:
 
 
 def refuse_single_braces(text: str) -> None:
-    """Refuse `{name}` in a template's own text, where it would stand as it is: fields were written so before."""
+    """Refuse `{name}` in a template's own text, as earlier versions wrote fields: it would stay there unfilled."""
     if found := SINGLE_BRACES.search(WITHIN_BRACES.sub("", text)):
         raise ValueError(
             f"{text!r} has {found[0]} in single braces, which would be no field. Fields stand in double braces: "
@@ -37,13 +37,13 @@ def refuse_single_braces(text: str) -> None:
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
     """
-    What a candidate's score is: the sum of the natural logarithms of its tokens' probabilities, and then ...
+    How a candidate is scored. Its score is the sum of the natural logarithms of its tokens' probabilities, unless a setting says more.
 
     Args:
         with_eop (`bool`, *optional*, defaults to `False`): the end of the piece is scored too, as in the original.
         length_normalization (`bool`, *optional*, defaults to `False`): the mean over the tokens instead of the sum.
         calibration (`str`, *optional*):
-            What the answer is worth without the row is subtracted. `"contextual"`: the logarithm of the candidates'
+            Subtract the answer's score on a content-free question. `"contextual"`: the logarithm of the candidates'
             probabilities, averaged over the questions with `content_free` texts in the place of the fields (Zhao et al.,
             2021). `"pmi"`: the candidate's score in the `domain` pattern (PMI-DC, Holtzman et al., 2021).
         content_free (`Sequence[str]`, *optional*, defaults to `("N/A", "")`): texts for `"contextual"`.
@@ -144,7 +144,7 @@ class Cloze:
 
     @classmethod
     def setting_names(cls) -> list[str]:
-        """What can be set of a task and its scoring."""
+        """The names of all settings of a task and of its scoring."""
         return [one.name for one in (*fields(cls), *fields(Scoring)) if one.name != "scoring"]
 
     @property
@@ -191,7 +191,7 @@ class Cloze:
         found = found if isinstance(found, Mapping) else dict(enumerate(found))
         texts = {label: one if isinstance(one, list | tuple) else [one] for label, one in found.items()}
         if wrong := [one for of_label in texts.values() for one in of_label if not isinstance(one, str | int | float)]:
-            raise ValueError(f"The candidates {texts} have {wrong[0]!r} among them, which is no text.")
+            raise ValueError(f"The candidates {texts} have {wrong[0]!r} among them, which is not text.")
         return {label: list(map(str, of_label)) for label, of_label in texts.items()}
 
     def answers(self, row: Row) -> dict[Any, list[str]]:
@@ -246,7 +246,7 @@ class Cloze:
         The task with a verbalizer of label names, underscores as spaces: for data whose labels are words.
 
         Raises:
-            `ValueError`: there is no label, or they are fractions, which are no classes.
+            `ValueError`: there is no label, or they are fractions, which are not classes.
         """
         names = sorted({label_key(name) for name in names})
         if not names:
@@ -256,7 +256,7 @@ class Cloze:
             )
         if scores := [name for name in names if re.fullmatch(r"[-+]?\d*\.\d+(e[-+]?\d+)?", name)]:
             raise ValueError(
-                f"The field {self.label_field!r} holds numbers, {', '.join(scores[:5])}: they are scores and no classes, so their "
+                f"The field {self.label_field!r} holds numbers, {', '.join(scores[:5])}: they are scores, not classes, so their "
                 "names cannot be the answers. Give labels that are classes, or a verbalizer with an answer for each."
             )
         return replace(self, verbalizer={name: name.replace("_", " ") for name in names})

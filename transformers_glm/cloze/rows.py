@@ -36,7 +36,9 @@ def naming_row(number: int) -> Iterator[None]:
 def room_of(task: Cloze, max_length: int) -> int:
     """How many tokens a row may have: as many as the task says, and as the model has positions."""
     if task.max_length is not None and task.max_length > max_length:
-        logger.warning("%s: max_length is %d, what the model has, not %d.", task.name, max_length, task.max_length)
+        logger.warning(
+            "%s: max_length is %d, the length of the model, instead of %d.", task.name, max_length, task.max_length
+        )
     return min(task.max_length or max_length, max_length)
 
 
@@ -60,7 +62,7 @@ class ClozeEncoder:
         self.tokenizer = tokenizer
         self.max_length = room_of(task, max_length)
         self.shortener = Shortener(tokenizer, task.fields if task.shorten is None else task.shorten)
-        self.unknown = 0  # rows with candidates that the vocabulary cannot write
+        self.unknown = 0  # how many rows have candidates that the vocabulary cannot write
         self._fixed = None
         if task.labels is not None and template(task.answer).fields == ["candidate"]:
             self._fixed = self._fixed_tokens(task.answers({}))

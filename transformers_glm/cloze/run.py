@@ -122,7 +122,7 @@ def _texts(task: ClozeTask, data: TaskData) -> list[dict[str, str]]:
 
 
 def _check(model_args: ClozeArguments, data_args: ClozeDataArguments, output_dir: Path) -> None:
-    """What can be known to fail before anything is loaded."""
+    """Refuse what is bound to fail, before anything is loaded."""
     if (output_dir / "metrics.json").exists():
         raise ValueError(
             f"{output_dir} holds the results of a finished run (metrics.json). Give another --output_dir, or remove the folder "

@@ -24,7 +24,7 @@ Run = Callable[[Dataset], Sequence[Sequence[float]]]
 
 @dataclass
 class EncodedRows:
-    """Rows of a task as tokens; `without` are the questions that calibrated scores are compared with."""
+    """Rows of a task as tokens; `without` are the content-free questions that calibration subtracts."""
 
     questions: Dataset
     without: list[Dataset] = field(default_factory=list)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 
 def run(main: Callable[[Sequence[str]], object]) -> None:
-    """Run a subcommand or a script; what its user can mend ends it with a line, not with a traceback."""
+    """Run a subcommand or a script; an error that its user can mend ends it with a line instead of a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         main(sys.argv[1:])
@@ -22,7 +22,9 @@ def run(main: Callable[[Sequence[str]], object]) -> None:
             error
         ):
             raise
-        no_id = isinstance(error.__cause__, HFValidationError)  # what is no folder is read as the id of a repository
+        no_id = isinstance(
+            error.__cause__, HFValidationError
+        )  # what is not a folder is read as the id of a repository
         sys.exit(f"error: {error}" + no_id * "\nIf it is meant as a folder: there is none of that name.")
 
 

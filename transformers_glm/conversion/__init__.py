@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Released checkpoints in: read in any form they were published in, and written as safetensors."""
+"""Reads released checkpoints in any form they were published in, and writes them as safetensors."""
 
 from ..names import load_on_use
 

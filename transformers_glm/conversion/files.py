@@ -57,7 +57,7 @@ class Unread:
         pass
 
 
-# all that a training checkpoint names besides tensors and plain containers
+# the only names that a training checkpoint holds besides tensors and plain containers
 HARMLESS = {
     "numpy.core.multiarray._reconstruct": Unread,
     "numpy._core.multiarray._reconstruct": Unread,
@@ -102,7 +102,7 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
         `tuple[dict[str, Stored], dict]`: the tensors, and all that the file holds.
 
     Raises:
-        `ValueError`: a file that is truncated, damaged or no checkpoint, or that asks for anything but tensors, plain
+        `ValueError`: a file that is truncated, damaged or not a checkpoint, or that asks for anything but tensors, plain
         containers and the names in `HARMLESS`.
     """
     is_zip = _check_present(path).startswith(b"PK\x03\x04")
@@ -112,7 +112,7 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
     state = content if module is None else content.get(module) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state:
         where = "" if module is None else f" under {module!r}"
-        raise ValueError(f"{path} holds no dictionary of tensors{where}: it is no GLM checkpoint.")
+        raise ValueError(f"{path} holds no dictionary of tensors{where}: it is not a GLM checkpoint.")
 
     @lru_cache(maxsize=1)
     def mapped(part: int) -> dict[str, torch.Tensor]:
@@ -162,14 +162,14 @@ def _load(path: Path, mmap: bool) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|global|class|function) ([\w.]*\w)", str(error))
-        what = f"asks for `{named[1]}`" if named else "is no plain checkpoint"
+        what = f"asks for `{named[1]}`" if named else "is not a plain checkpoint"
         raise ValueError(
             f"{path} {what}. Weights need no code, and code in a pickle runs when it is loaded: refused. Take a checkpoint "
             "from a source you trust, without the optimizer's state."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{path} is truncated, damaged or no checkpoint ({first_line}).") from error
+        raise ValueError(f"{path} is truncated, damaged or not a checkpoint ({first_line}).") from error
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:

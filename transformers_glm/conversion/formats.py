@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which form a folder has: a snapshot of the Hub, the original training format, or ours. From here on all are read the same way."""
+"""Which form a folder has: a snapshot of the Hub, the original training format, or ours. Beyond this module all are read the same way."""
 
 import json
 from pathlib import Path
@@ -79,7 +79,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is no JSON ({error}). Download or copy it again.") from error
+        raise ValueError(f"{path} is not JSON ({error}). Download or copy it again.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds {type(content).__name__}, not settings. Download or copy it again.")
     return content

@@ -156,7 +156,7 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         file (`str` or `Path`): the .safetensors file to write. Pickles are never written.
 
     Raises:
-        `ValueError`: the file exists or is no .safetensors; see [`convert`].
+        `ValueError`: the file exists or is not a .safetensors file; see [`convert`].
     """
     file = Path(file)
     if file.suffix != ".safetensors":

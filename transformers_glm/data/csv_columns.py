@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of text, read as they stand there: what pandas would take as an index, or rename, without a word is refused."""
+"""Tables of text, read as they stand there: what pandas would silently take as an index, or rename, is refused."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of json files. The reader of `datasets` makes times of texts that look like one, so rows are parsed here."""
+"""Rows of json files. The reader of `datasets` turns texts that look like a date into timestamps, so rows are parsed here."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def load_json(
         encoding (`str`, *optional*, defaults to `"utf-8-sig"`): of the files.
 
     Raises:
-        `ValueError`: a file is no json, a row is no object, or a column holds values of several kinds; names file and row.
+        `ValueError`: a file is not json, a row is not an object, or a column holds values of several kinds; names file and row.
     """
     settings = {"split": split, "field": field, "names": names, "encoding": encoding}
     if text is None:
@@ -100,7 +100,7 @@ def _parsed(text: str, where: str) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
-            f"{where} is no JSON: {error}. A file holds an object a line, or one list or object"
+            f"{where} is not JSON: {error}. A file holds an object a line, or one list or object"
         ) from error
 
 
@@ -110,7 +110,7 @@ def _row(row: Any, where: str, names: Sequence[str] | None) -> dict[str, Any]:
     if isinstance(row, list) and len(row) == len(names or ()):
         return dict(zip(names, row, strict=True))
     raise ValueError(
-        f'{where} is {row!r:.80}, no object; --data_kwargs names the fields of a list, {{"names": [...]}}'
+        f'{where} is {row!r:.80}, not an object; --data_kwargs names the fields of a list, {{"names": [...]}}'
     )
 
 

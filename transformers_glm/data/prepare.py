@@ -14,7 +14,7 @@ from ..files import shipped_folder
 
 def find_function(where: str, flag: str = "--prepare") -> Callable:
     """
-    The function `file.py:function`; `recipe:function` of a recipe that comes with the package; or `module:function`.
+    The function `file.py:function`; `name:function` of a file in `recipes/`, which come with the package; or `module:function`.
 
     Raises:
         `ValueError`: there is no such file or function, or the file cannot be run.

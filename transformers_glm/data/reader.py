@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of files, folders and Hub datasets, as every command reads them: on `datasets.load_dataset`."""
+"""Rows of files, folders and Hub datasets, as every command reads them: by `datasets.load_dataset`."""
 
 import logging
 import re
@@ -138,7 +138,7 @@ def _of_hub(source: TableSource, streaming: bool) -> Table:
         return load_dataset(path, split=source.split, streaming=streaming, **source.data_kwargs)
     except (DatasetNotFoundError, ConnectionError) as error:
         raise ValueError(
-            f"{path} is no file or folder here, and no dataset that the Hub gives us: {error}. Check the name; a private dataset "
+            f"{path} is neither a file or folder here nor a dataset that the Hub gives us: {error}. Check the name; a private dataset "
             "needs a login."
         ) from error
 
@@ -152,7 +152,7 @@ def _of_saved(path: Path, split: str, streaming: bool) -> Table:
     try:
         saved = load_saved(str(path))
     except UNREADABLE as error:
-        raise ValueError(f"{path} is no whole folder of save_to_disk: {error}. Save it again.") from error
+        raise ValueError(f"{path} is not a whole folder of save_to_disk: {error}. Save it again.") from error
     if isinstance(saved, DatasetDict):
         if split not in saved:
             raise ValueError(f"{path} has no split {split!r}. It has {', '.join(saved)}.")

@@ -78,7 +78,7 @@ class _Pieces:
 
 
 def _bytes_of(token: str) -> bytes:
-    """The bytes of a token that is no whole number of characters: of a byte-level vocabulary, or a byte such as `<0xE3>`."""
+    """The bytes of a token that is not a whole number of characters: of a byte-level vocabulary, or a byte such as `<0xE3>`."""
     if re.fullmatch("<0x[0-9A-F]{2}>", token):
         return bytes([int(token[3:5], 16)])
     return b"".join(bytes([_BYTE_OF[char]]) if char in _BYTE_OF else char.encode() for char in token)

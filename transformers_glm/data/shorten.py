@@ -70,7 +70,7 @@ class Shortener:
                 row[name] = self._part(row[name], offsets[name], number, around)
 
     def _part(self, text: str, offsets: Sequence[tuple[int, int]], number: int, around: str | None) -> str:
-        """The part of a text that stays, of `number` tokens; of a character in several tokens nothing, if one of them goes."""
+        """The part of a text that stays, of `number` tokens at most; a character in several tokens stays whole or not at all."""
         last = first = len(offsets) - number
         if self.keep == "left":
             first = 0

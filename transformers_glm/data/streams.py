@@ -55,7 +55,7 @@ def check_content(file: Path, kind: str) -> None:
     Refuse a file before it is read.
 
     Raises:
-        `ValueError`: it is empty, or of bytes that are no text where text is wanted.
+        `ValueError`: it is empty, or of bytes that are not text where text is wanted.
     """
     with reading([file], kind), open_text(file, "latin-1") as stream:
         head = stream.read(HEAD)

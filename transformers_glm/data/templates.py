@@ -69,7 +69,7 @@ def _only_text(value: Any) -> Any:
             "them, {{ words | join(' ') }}"
         )
     if not isinstance(value, str | int | float):
-        raise ValueError(f"a field holds {value!r:.80}, which is no text and no number")
+        raise ValueError(f"a field holds {value!r:.80}, which is neither text nor a number")
     return value
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Repositories for the Hub out, of models and of adapters."""
+"""Makes and uploads repositories for the Hub, of models and of adapters."""
 
 from ..names import load_on_use
 

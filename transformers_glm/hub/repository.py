@@ -18,7 +18,7 @@ from .model_card import PAPER, WITHOUT_PACKAGE, About, make_card, sizes, usage
 
 
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]
-TEMPLATE = "[More Information Needed]"  # what the cards that Transformers and PEFT write are full of
+TEMPLATE = "[More Information Needed]"  # the placeholder in cards that Transformers and PEFT write
 
 
 def make_repository(
@@ -83,7 +83,7 @@ def push(folder: str | Path, repo_id: str, *, private: bool = False, message: st
 
 
 def check_places(source: Path, out: Path, overwrite: bool) -> None:
-    """Refuse what can be known to fail before anything is loaded."""
+    """Refuse what is bound to fail, before anything is loaded."""
     if not source.is_dir():
         raise ValueError(f"{source} is not a folder. Give the folder that save_pretrained wrote.")
     if out.resolve() == source.resolve() or out.resolve() in source.resolve().parents:

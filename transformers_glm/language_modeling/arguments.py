@@ -72,7 +72,7 @@ class LanguageModelingArguments(DataArguments):
     )
     evaluation_rows: int | None = field(
         default=None,
-        metadata={"help": "Measure only the first texts, this many, of --evaluation_data and of --lambada_data."},
+        metadata={"help": "Measure only this many texts, the first ones, of --evaluation_data and of --lambada_data."},
     )
     scoring: dict | str | None = field(
         default=None,

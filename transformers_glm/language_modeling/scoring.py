@@ -46,7 +46,7 @@ def score_pairs(
 
 # a line break with spaces round it is a token of WikiText and PTB
 WORD = re.compile(r"\S+|(?<= )\n(?= |\Z)")
-LONGEST_WORD = 40  # characters, in the mean of a text; more has no spaces between its words
+LONGEST_WORD = 40  # characters: a text whose words are longer on average has no spaces between them
 
 
 class TextScores(NamedTuple):

@@ -55,7 +55,7 @@ def blanked(data_args: PretrainingArguments, config: GLMConfig, rows: int) -> Ba
 
 
 def count_parameters(config: GLMConfig) -> int:
-    """The number of parameters, from the model itself without its memory."""
+    """The number of parameters, counted by the model itself, which is built without allocating memory."""
     with torch.device("meta"):
         return GLMForConditionalGeneration(config).num_parameters()
 

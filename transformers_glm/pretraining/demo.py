@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Pretrain a small GLM before your eyes, hold it against counting, and fill blanks of text it has not seen.
+Pretrain a small GLM before your eyes, compare it with n-gram counts, and fill blanks of text it has not seen.
 
     python scripts/demo.py
     python scripts/demo.py --text my.txt

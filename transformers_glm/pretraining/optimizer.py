@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Muon for the matrices of the layers, AdamW for the rest: fewer steps where steps are dear."""
+"""Muon for the matrices of the layers, AdamW for the rest: fewer steps where steps are expensive."""
 
 import math
 from collections import defaultdict

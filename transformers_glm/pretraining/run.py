@@ -157,7 +157,7 @@ def _blanks(data_args: PretrainingArguments) -> dict[str, Any]:
 
 
 def _check(data_args: PretrainingArguments, training_args: TrainingArguments) -> None:
-    """What can be known to fail before anything is loaded."""
+    """Refuse what is bound to fail, before anything is loaded."""
     if not data_args.train_data:
         raise ValueError("There is no text to train on. Give files, folders or a dataset of the Hub: --train_data.")
     ObjectiveSettings(**_blanks(data_args))
@@ -166,7 +166,7 @@ def _check(data_args: PretrainingArguments, training_args: TrainingArguments) ->
     asked = training_args.resume_from_checkpoint
     if asked and asked not in ("True", "true") and not Path(asked).is_dir():
         raise ValueError(
-            f"--resume_from_checkpoint {asked} is no folder. Leave it out to go on from the last checkpoint."
+            f"--resume_from_checkpoint {asked} is not a folder. Leave it out to go on from the last checkpoint."
         )
     if data_args.streaming and training_args.dataloader_num_workers:
         logger.warning(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets that end with a whole batch: all processes have equally many, and every row comes once an epoch."""
+"""Datasets that end with a whole batch: all processes have equally many rows, and every row comes once an epoch."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -57,7 +57,7 @@ class EndlessStream(IterableDataset):
     """
     Pass after pass over a stream, each in whole batches and in another order, in one epoch of the Trainer.
 
-    So processes that share a stream (Accelerate gives each its part of every batch) never wait for one whose part is over,
+    So processes that share a stream (Accelerate gives each its part of every batch) never wait for one that has run out of rows,
     and a resumed run, which skips the rows that it has had, goes on in the pass it was in.
 
     Args:

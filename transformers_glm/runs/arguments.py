@@ -88,7 +88,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}. It must hold settings, one `name: value` a line.") from error
+        raise ValueError(f"{path} is not YAML: {error}. It must hold settings, one `name: value` a line.") from error
     if not isinstance(settings, dict):
         raise ValueError(f"{path} holds {type(settings).__name__}. It must hold settings, one `name: value` a line.")
     return settings
@@ -99,7 +99,7 @@ def json_object(value: dict | str | None, flag: str) -> dict | None:
     What a flag holds whose value is a JSON object on the command line.
 
     Raises:
-        `ValueError`: it is no JSON, or no object.
+        `ValueError`: it is not a JSON object.
     """
     if not isinstance(value, str):
         return value

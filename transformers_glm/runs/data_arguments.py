@@ -36,7 +36,7 @@ class DataArguments:
     prepare: str | None = field(
         default=None,
         metadata={
-            "help": "Function that is given the table and returns the rows to use: my_file.py:function, or recipe:function."
+            "help": "Function that is given the table and returns the rows to use: my_file.py:function, or squad:rows of recipes/."
         },
     )
     data_kwargs: dict | str | None = field(
@@ -50,7 +50,7 @@ class DataArguments:
         self.data_kwargs = json_object(self.data_kwargs, "--data_kwargs") or {}
 
     def source(self, which: Literal["train", "evaluation"], **settings) -> TableSource:
-        """Where the rows of a part of the run are; `settings` are further ones of [`TableSource`]."""
+        """Where the rows to train on, or those to evaluate on, are; `settings` are further ones of [`TableSource`]."""
         from ..data.reader import TableSource  # takes a second, which --help does not
 
         paths, split = getattr(self, f"{which}_data"), getattr(self, f"{which}_split")

@@ -35,7 +35,7 @@ def bf16_slowdown() -> float:
 
 
 def warn_of_slow_bf16(args: TrainingArguments) -> None:
-    """Warn of bf16 on a processor that is slower with it than without; what was measured is said."""
+    """Warn of bf16 on a processor that is slower with it than without, and say what was measured."""
     if args.bf16 and args.device.type == "cpu" and (slowdown := bf16_slowdown()) > MUCH_SLOWER:
         logger.warning(
             "bf16 is on, and a product of matrices takes %.0f times as long in it as in fp32 on this processor (%s): it has "

@@ -59,7 +59,7 @@ def read_runs(folders: Iterable[str | Path]) -> list[dict[str, Any]]:
     The `metrics.json` of each folder and of all folders below it, with its folder as `output_dir`.
 
     Raises:
-        `ValueError`: a folder has none, or one that is no object.
+        `ValueError`: a folder has none, or one that is not an object.
     """
     runs = []
     for folder in map(Path, folders):
@@ -72,7 +72,7 @@ def read_runs(folders: Iterable[str | Path]) -> list[dict[str, Any]]:
             try:
                 runs.append({**json.loads(file.read_text(encoding="utf-8")), "output_dir": str(file.parent)})
             except (json.JSONDecodeError, TypeError) as error:
-                raise ValueError(f"{file} is no JSON object: {error}. Run again what wrote it.") from error
+                raise ValueError(f"{file} is not a JSON object: {error}. Run again what wrote it.") from error
     return runs
 
 

@@ -21,7 +21,7 @@ def write_results(
     Both files appear only once they are complete. The line names the run's folder, which stands beside `results.jsonl`.
 
         {"output_dir": "translation-0", "task": "translation", "method": "glm", "model": "output/small", "seed": 0,
-         "train_rows": 29000, "eval_rows": 1000, "bleu": 21.3, "command": "python scripts/finetune_seq2seq.py ..."}
+         "train_rows": 29000, "eval_rows": 1000, "bleu": 21.3, "command": "transformers-glm seq2seq ..."}
 
     Args:
         output_dir (`str` or `Path`): the folder of the run, made if it is missing.

@@ -141,7 +141,7 @@ class Deadline(TrainerCallback):
         self._end_at(state, end)
 
     def on_evaluate(self, args, state, control, **kwargs) -> None:
-        """What stands between two steps makes neither of them slower, and is shared by all before it."""
+        """Time spent between two steps counts against neither of them; it is spread over all steps before it."""
         now = time.monotonic()
         if self.steps:
             self.paused += now - self.told

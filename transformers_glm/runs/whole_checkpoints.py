@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a checkpoint of the Trainer is whole: a run goes on from nothing less, and never without a word."""
+"""Whether a checkpoint of the Trainer is whole: a run resumes only from a whole one, and logs which."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 logger = logging.getLogger(__name__)
 
-NAME = re.compile(r"checkpoint-(\d+)")  # other folders beside the checkpoints are nobody's business
+NAME = re.compile(r"checkpoint-(\d+)")  # other folders beside the checkpoints are ignored
 # the parts of a checkpoint, and the names that one of its files or folders matches
 PARTS = {
     "the Trainer's state": ("trainer_state.json",),
@@ -44,7 +44,7 @@ def last_checkpoint(training_args: TrainingArguments) -> str | None:
     if asked and asked not in ("True", "true"):
         if faults := list(_faults(Path(asked), parts)):
             raise ValueError(
-                f"{asked} is no whole checkpoint: {'; '.join(faults)}. Give another one, or leave --resume_from_checkpoint out: "
+                f"{asked} is not a whole checkpoint: {'; '.join(faults)}. Give another one, or leave --resume_from_checkpoint out: "
                 "then the last whole one is taken."
             )
         return asked

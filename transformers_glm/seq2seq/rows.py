@@ -106,7 +106,7 @@ class Seq2SeqEncoder:
         self._cut_targets = self._cut_tokens = 0
 
     def encode(self, rows: Iterable[Row], where: str) -> list[dict[str, list[int]]]:
-        """For each row `input_ids`, `attention_mask` and `labels`; logs what was cut, and names a row that has not both."""
+        """For each row `input_ids`, `attention_mask` and `labels`; logs what was cut, and names a row that lacks one of both texts."""
         self._cut_targets = self._cut_tokens = 0
         encoded = []
         for number, row in enumerate(rows, 1):
@@ -172,7 +172,7 @@ def references_of(row: Row, target: str, expression: str | None = None) -> list[
     accepted = found if isinstance(found, list) else [found]
     if not accepted or not all(isinstance(text, str) and text.strip() for text in accepted):
         raise ValueError(
-            f"The references {found!r:.80} are no text and no list of texts. Choose them with --references: "
+            f"The references {found!r:.80} are neither a text nor a list of texts. Choose them with --references: "
             "answers.text, or answers | map(attribute='text') | list."
         )
     return [text.strip() for text in accepted]

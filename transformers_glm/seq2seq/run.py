@@ -118,7 +118,7 @@ def tokenizer_texts(
 
 
 def _check(model_args, row_args, task_args, training_args) -> None:
-    """What can be known to fail before anything is loaded."""
+    """Refuse what is bound to fail, before anything is loaded."""
     check_metrics(task_args.metrics)
     generation_settings(task_args)
     if not row_args.has_training and not row_args.evaluation_data:

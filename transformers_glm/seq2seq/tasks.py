@@ -28,7 +28,7 @@ from .text_infilling import Blanked, blank_words, lay_out_blanked, row_rng
 
 Scores = dict[str, float | str]
 EVALUATION_SEED = 0  # the same rows and blanks are scored in every run
-# unless --generation says otherwise; all are said, so that none is left of what a checkpoint was trained for before
+# unless --generation says otherwise; all are set, so that none remains of the task that a checkpoint was trained for before
 GREEDY = {"do_sample": False, "num_beams": 1, "length_penalty": None, "no_repeat_ngram_size": None}
 GREEDY |= {"min_length": None, "min_new_tokens": None}
 # settings of GenerationConfig that the run makes itself
@@ -143,7 +143,7 @@ class InfillingTask:
         self.source = SourceText(tokenizer, args.source, max_length, args.keep)
 
     def prepare(self, model: PreTrainedModel) -> None:
-        """Leave the model's generation as it is: what fills blanks is told each time."""
+        """Leave the model's settings as they are: they are passed with each call that fills blanks."""
 
     def collator(self, model: PreTrainedModel) -> Callable:
         """What makes batches: rows that are laid out already are padded."""

@@ -78,7 +78,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     The settings of a task file.
 
     Raises:
-        `ValueError`: it is no YAML, or a setting is not known or has another kind of value; names the file, the setting, its
+        `ValueError`: it is not YAML, or a setting is not known or has another kind of value; names the file, the setting, its
             value and what it takes.
     """
     try:
@@ -110,10 +110,14 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
         kind, values = KINDS.get(name, TEXT), {name: value}
         if kind.of_labels:
             if not isinstance(value, dict):
-                raise ValueError(f"{where}: {name}: {value!r} is no mapping. Write one line `label: value` for each.")
+                raise ValueError(
+                    f"{where}: {name}: {value!r} is not a mapping. Write one line `label: value` for each."
+                )
             values = {f"{name}, {label!r}": one for label, one in value.items()}
             if odd := [label for label in value if not isinstance(label, str | int | float)]:
-                raise ValueError(f"{where}: {name}: the label {odd[0]!r} is no text and no number. Put it in quotes.")
+                raise ValueError(
+                    f"{where}: {name}: the label {odd[0]!r} is neither text nor a number. Put it in quotes."
+                )
         for place, one in values.items():
             if not kind.holds(one):
                 raise ValueError(
