@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoding that leaves no trace: templates, truncation and padding of one call are put on what the Rust backend returns."""
+"""Encoding that leaves no trace: templates, truncation and padding of a call are applied to what the Rust backend returns."""
 
 import json
 import re

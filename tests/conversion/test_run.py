@@ -496,7 +496,7 @@ def test_the_migration_guide_names_flags_and_messages_that_exist(capsys):
     with pytest.raises(SystemExit):
         run_command(["--help"])
     flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
-    used = re.findall(r"convert_checkpoint\.py [^`|\n]*", guide)
+    used = re.findall(r"transformers-glm convert [^`|\n]*", guide)
     assert used
     for command in used:
         assert set(re.findall(r"--[a-z-]+", command)) <= flags, command

@@ -49,7 +49,7 @@ class DataCollatorForCloze:
         return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
 
     def _lay_out(self, row: Mapping[str, Any]) -> dict[str, list]:
-        """A question with all candidates, or one after the other the questions of each."""
+        """A question with all candidates; or, where each candidate has its own, these questions one after the other."""
         laid_out: dict[str, list] = defaultdict(list)
         for number, (part_a, choices) in enumerate(questions_of(row), start=1):
             masks = self.tokenizer.mask_token_ids

@@ -51,7 +51,7 @@ def prepared(
         table (`Dataset`): the rows as they were read.
         prepare (`str` or `Callable`): the function; it is given the table, and `split` by name where it has a parameter of that name.
         split (`str`): the split that was asked for.
-        where (`str`): how errors call the rows.
+        where (`str`): what errors call the rows.
 
     Raises:
         `ValueError`: the function fails, or does not return rows.

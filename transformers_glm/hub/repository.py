@@ -136,7 +136,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def left_behind(source: Path, out: Path) -> list[str]:
-    """Names in `source` that the repository `out` has not, except for weights, split otherwise, and what its card holds."""
+    """Names in `source` that are not in the repository `out`, leaving out weights, which it splits anew, and what its card holds."""
     names = {file.name for file in source.iterdir()} - {file.name for file in out.iterdir()}
     return sorted(
         name for name in names if not fullmatch(r"(pytorch_)?model.*\.(safetensors|bin|json)|metrics\.json", name)

@@ -68,7 +68,7 @@ class LanguageModelingArguments(DataArguments):
         metadata={"help": 'Column that holds the text where it is not "text", as JSON: \'{"text": "body"}\'.'},
     )
     document: Literal["file", "line", "paragraph"] = field(
-        default="file", metadata={"help": "What one document of a text file is; windows end with it."}
+        default="file", metadata={"help": "What one document of a text file is; no window crosses its end."}
     )
     evaluation_rows: int | None = field(
         default=None,

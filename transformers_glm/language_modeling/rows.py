@@ -24,7 +24,7 @@ def windows(tokens: Sequence[int], width: float, stride: int) -> Iterator[tuple[
         stride (`int`): tokens that each window except the first scores; less than `width`.
 
     Raises:
-        `ValueError`: the stride leaves no token before, or scores none.
+        `ValueError`: the stride leaves no token as context, or scores none.
     """
     if not 0 < stride < width:
         raise ValueError(f"The stride {stride} is not between 0 and the window's width {width}: choose one that is.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well labels are told, blanks filled and texts written."""
+"""How well labels are predicted, blanks filled and texts written."""
 
 from ..names import load_on_use
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Count-based language models to hold a GLM against: unigram, and interpolated trigram."""
+"""Count-based language models to compare a GLM with: unigram, and interpolated trigram."""
 
 import math
 from collections import Counter, defaultdict

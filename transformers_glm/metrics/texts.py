@@ -25,7 +25,7 @@ UNITS = {"words": re.compile(r"\w+"), "characters": re.compile(r"[a-z0-9]+|\w")}
 
 class TextMetric(Metric):
     """
-    A metric of generated texts, each held against one reference or more.
+    A metric of generated texts, each compared with one reference or more.
 
     `compute(predictions, references, units="english")` takes a `list` of `str`, a `list` of `list` of `str`, and what is
     compared: "english" (words of English, stemmed where the metric stems), "words" (of any language with spaces) or "characters".

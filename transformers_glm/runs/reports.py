@@ -42,7 +42,7 @@ class Value(NamedTuple):
     def __str__(self):
         if isinstance(self.mean, int):
             return str(self.mean)
-        digits = 3 if abs(self.mean) <= 1 else 2  # a share is told as exactly as a percentage
+        digits = 3 if abs(self.mean) <= 1 else 2  # a share is printed as exactly as a percentage
         parts = [self.mean] if self.deviation is None else [self.mean, self.deviation]
         return " ± ".join(f"{part:.{digits}f}" for part in parts)
 

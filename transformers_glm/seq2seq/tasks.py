@@ -37,7 +37,7 @@ OF_THE_RUN += ("num_return_sequences",)
 
 
 def length_budget(args: TaskArguments, longest: int) -> int:
-    """The most tokens of a source, after both budgets were held against the model's tables of `longest + 1` rows."""
+    """The most tokens of a source, after both budgets were compared with the model's tables of `longest + 1` rows."""
     source = args.max_length or longest
     if source > longest + 1:
         raise ValueError(
