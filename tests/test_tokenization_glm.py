@@ -463,7 +463,7 @@ class TestOldFolders:
             ({"vocab.json": b"{}"}, "vocab.json and merges.txt belong together"),
             ({"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES, model_type=1)}, "not a SentencePiece model of type"),
             ({"cog-pretrain.model": sentencepiece_model(CHINESE_PIECES)[:-3]}, "is cut off or not a SentencePiece model"),
-            ({"cog-pretrain.model": b"version https://git-lfs.github.com/spec/v1"}, "no SentencePiece model"),
+            ({"cog-pretrain.model": b"version https://git-lfs.github.com/spec/v1"}, "not a SentencePiece model"),
         ],
     )  # fmt: skip
     def test_bad_folders_are_refused(self, tmp_path, files, message):

@@ -184,7 +184,7 @@ def test_a_name_is_that_of_a_dataset_on_the_hub(monkeypatch):
         raise ConnectionError("no network")
 
     monkeypatch.setattr("transformers_glm.data.reader.load_dataset", fail)
-    with pytest.raises(ValueError, match="my-texts is no file or folder here, .*: no network"):
+    with pytest.raises(ValueError, match="my-texts is neither a file or folder here nor .*: no network"):
         rows_of("my-texts")
 
 
