@@ -25,3 +25,11 @@ def rows(table: Dataset) -> Iterator[dict]:
 def answerable(table: Dataset) -> list[dict]:
     """The questions that have an answer: of SQuAD 2.0 two thirds of those to train on, and half of the others."""
     return [row for row in rows(table) if row["answers"]["text"]]
+
+
+def with_unanswerable(table: Dataset) -> list[dict]:
+    """All questions of SQuAD 2.0: the answer of one that has none is `no answer`, as the metric `answers` knows it."""
+    return [
+        row if row["answers"]["text"] else row | {"answers": {"text": ["no answer"], "answer_start": [-1]}}
+        for row in rows(table)
+    ]

@@ -36,10 +36,13 @@ def test_an_unknown_metric_is_refused():
         evaluate_predictions(ClozeTask("[MASK]", {"a": "a"}, metrics=["auc"]), [{"label": "a"}], ["a"])
 
 
-def test_the_majority_is_that_of_the_training_data():
+def test_the_majorities_of_training_and_of_the_rows_themselves():
+    """Row 32."""
     rows = [{"label": label} for label in (1, 0, 0, 0)]
     task = ClozeTask("[MASK]", {1: "a", 0: "b"})
-    assert majority_accuracy(task, rows, of_training=["1", "1", "0"]) == {"majority_accuracy": 0.25}
+    of_rows = {"evaluation_majority_accuracy": 0.75}
+    assert majority_accuracy(task, rows, of_training=["1", "1", "0"]) == {"majority_accuracy": 0.25, **of_rows}
+    assert majority_accuracy(task, rows, of_training=[]) == of_rows
     assert majority_accuracy(ClozeTask("[MASK]", candidates="c"), rows, of_training=["1", "1", "0"]) == {}
 
 

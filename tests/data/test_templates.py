@@ -45,6 +45,21 @@ def test_a_template_is_written_with_the_fields_of_a_row(text, written):
     assert Template(text) is not template(text) is template(text)
 
 
+@pytest.mark.parametrize(
+    "filtered", ["none | upper", "none | trim", "none | plain", "words | title", "missing | lower"]
+)
+def test_a_filter_makes_no_word_of_an_empty_field(filtered):
+    with pytest.raises(ValueError, match=r"is empty \(None\)|holds \['a', 'b'\]|'missing' is undefined"):
+        Template(f"{{{{ {filtered} }}}}").write(ROW)
+
+
+@pytest.mark.parametrize("old", ["{premise} [MASK]", "{hypothesis!p}", "{question[stem]}", "{words:, }", "{ n }"])
+def test_fields_in_single_braces_are_refused(old):
+    with pytest.raises(ValueError, match="in single braces, which would be no field"):
+        Template(old)
+    assert Template("{{ '" + old + "' }}").write(ROW) == old
+
+
 def test_parts_are_of_the_template_or_of_the_field_that_is_named_first():
     made = Template(
         "{{ premise }}{{ hypothesis | plain }} [MASK]{% if n %} {{ n }}{{ premise }}{% endif %}, {{ question.stem }}"

@@ -111,7 +111,7 @@ def test_a_row_that_cannot_be_written_is_named(source, row, match, letters):
     "templates, match",
     [
         ({"source": "no field"}, "'no field' names no field"),
-        ({"source": "{old} [MASK]"}, "names no field"),
+        ({"source": "{old} [MASK]"}, "in single braces"),
         ({"target": "no field"}, "'no field' names no field"),
         ({"source": "{{ a }} [MASK] [sMASK]"}, "has 2 blanks"),
         ({"source": "{{ a"}, "cannot be read"),

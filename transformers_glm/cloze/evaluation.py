@@ -68,12 +68,18 @@ def text_of(task: ClozeTask, row: Mapping, label: str) -> str:
 
 
 def majority_accuracy(task: ClozeTask, rows: Sequence[Mapping], of_training: Iterable[Any]) -> dict[str, float]:
-    """The accuracy of the label that is the most frequent in training; nothing where rows have candidates of their own."""
-    trained, labels = map(label_key, of_training), [label_key(row[task.label_field]) for row in rows]
-    most = Counter(trained).most_common(1)
-    if not (labels and most and known_labels(task)):
+    """
+    The accuracy of always the same label: of the most frequent one in training (`majority_accuracy`), and of the most frequent
+    one among the rows themselves, which no such guess exceeds (`evaluation_majority_accuracy`). Nothing where rows have
+    candidates of their own.
+    """
+    labels = Counter(label_key(row[task.label_field]) for row in rows)
+    if not (labels and known_labels(task)):
         return {}
-    return {"majority_accuracy": labels.count(most[0][0]) / len(labels)}
+    found = {"evaluation_majority_accuracy": labels.most_common(1)[0][1] / len(rows)}
+    for most, _ in Counter(map(label_key, of_training)).most_common(1):
+        found = {"majority_accuracy": labels[most] / len(rows), **found}
+    return found
 
 
 def prediction_lines(

@@ -13,25 +13,11 @@ Row = Mapping[str, Any]
 Answer = str | Sequence[str]
 Task = TypeVar("Task", bound="Cloze")
 
-WITHIN_BRACES = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-# {name}, {name!p}, {name[key]}, {name:, }
-SINGLE_BRACES = re.compile(r"\{\s*[A-Za-z_]\w*\s*([.\[!:][^{}]*)?\}")
-
 
 def label_key(label: Any) -> str:
     """How labels are compared: `True`, `"True"` and `"true"` are one, and so are `1` and `"1"`."""
     key = str(label)
     return key.lower() if key in ("True", "False") else key
-
-
-def refuse_single_braces(text: str) -> None:
-    """Refuse `{name}` in a template's own text, as earlier versions wrote fields: it would stay there unfilled."""
-    if found := SINGLE_BRACES.search(WITHIN_BRACES.sub("", text)):
-        raise ValueError(
-            f"{text!r} has {found[0]} in single braces, which would be no field. Fields stand in double braces: "
-            "{{ name }}, {{ name | plain }} without its final punctuation, {{ target.name }} of a field in a field, "
-            "{{ words | join(', ') }} of a list; and braces that are meant so are written {{ '{name}' }}."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +122,6 @@ class Cloze:
                 raise ValueError(f"{setting}={given!r} is not known. Choose one of {', '.join(known)}.")
         for text in self.templates:
             template(text)
-            refuse_single_braces(text)
         if isinstance(self.verbalizer, Mapping):
             keys = [label_key(label) for label in self.verbalizer]
             if len(set(keys)) < len(keys):

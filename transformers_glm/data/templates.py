@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts with the fields of a row in them, in the language of chat templates: Jinja2, in its sandbox."""
 
+import re
 import string
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, TemplateError, nodes
@@ -14,11 +15,16 @@ MASKS = ("[MASK]", "[sMASK]", "[gMASK]")
 # full-width marks beside the ASCII ones, as Chinese texts end
 PUNCTUATION = string.punctuation + "。？！；：，、…"
 FILTERS = "capitalize default first int join last length list lower map reject replace round select string title trim unique upper"
+TEXT_FILTERS = "capitalize lower string title trim upper"
 # what a template is made of: no loops and no macros, which could run for ever, and no products, which could fill the memory
 ALLOWED = """
     Template Output TemplateData If Name Const Getattr Getitem Slice Filter Test CondExpr Compare Operand And Or Not
     Concat Add Sub Neg List Tuple Keyword
 """
+
+
+# {name}, {name!p}, {name[key]}, {name:, }: how fields were written before
+SINGLE_BRACES = re.compile(r"\{\s*[A-Za-z_]\w*\s*([.\[!:][^{}]*)?\}")
 
 
 class Part(NamedTuple):
@@ -34,6 +40,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self):
         super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_only_text)
         self.filters = {name: self.filters[name] for name in FILTERS.split()} | {"plain": without_final_punctuation}
+        for name in TEXT_FILTERS.split():
+            self.filters[name] = _of_text(self.filters[name])
         self.globals = {}
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -55,6 +63,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 def without_final_punctuation(value: Any) -> Any:
     """The filter `plain`: `{{ hypothesis | plain }}`."""
     return str(_only_text(value)).rstrip().rstrip(PUNCTUATION)
+
+
+def _of_text(function: Callable) -> Callable:
+    """A filter that makes text of text: of an empty field Jinja would make the word None."""
+    return wraps(function)(lambda value, *args, **kwargs: function(_only_text(value), *args, **kwargs))
 
 
 def _only_text(value: Any) -> Any:
@@ -158,19 +171,7 @@ def _parts_of(text: str) -> list[tuple[Any, list[str]]]:
             f"The template {text!r} cannot be read: {error}. Fields are written {{{{ name }}}}."
         ) from error
     for node in parsed.find_all(nodes.Node):
-        if type(node).__name__ not in ALLOWED.split():
-            raise ValueError(
-                f"The template {text!r} has a {type(node).__name__} in it, which is not allowed: fields, filters and "
-                "{% if %} are. Rows are made ready by a function, --prepare."
-            )
-        if isinstance(node, nodes.Name) and node.name == "self":
-            raise ValueError(
-                f"The template {text!r} has a field 'self', a name that Jinja keeps. Give the column another name."
-            )
-        if isinstance(node, nodes.Filter) and node.name not in ENVIRONMENT.filters:
-            raise ValueError(
-                f"The template {text!r} has a filter {node.name!r}. There are {', '.join(sorted(ENVIRONMENT.filters))}."
-            )
+        _check(node, text)
     parts = []
     for node in parsed.body:
         for item in node.nodes if isinstance(node, nodes.Output) else [node]:
@@ -183,3 +184,26 @@ def _parts_of(text: str) -> list[tuple[Any, list[str]]]:
             names = list(dict.fromkeys(name.name for name in nodes.Output([item]).find_all(nodes.Name)))
             parts.append((ENVIRONMENT.from_string(nodes.Template(body, lineno=1)), names))
     return parts
+
+
+def _check(node: nodes.Node, text: str) -> None:
+    """Refuse what a template must not have in it."""
+    if type(node).__name__ not in ALLOWED.split():
+        raise ValueError(
+            f"The template {text!r} has a {type(node).__name__} in it, which is not allowed: fields, filters and "
+            "{% if %} are. Rows are made ready by a function, --prepare."
+        )
+    if isinstance(node, nodes.TemplateData) and (found := SINGLE_BRACES.search(node.data)):
+        raise ValueError(
+            f"The template {text!r} has {found[0]} in single braces, which would be no field. Fields stand in double braces: "
+            "{{ name }}, {{ name | plain }} without its final punctuation, {{ target.name }} of a field in a field, "
+            "{{ words | join(', ') }} of a list; and braces that are meant so are written {{ '{name}' }}."
+        )
+    if isinstance(node, nodes.Name) and node.name == "self":
+        raise ValueError(
+            f"The template {text!r} has a field 'self', a name that Jinja keeps. Give the column another name."
+        )
+    if isinstance(node, nodes.Filter) and node.name not in ENVIRONMENT.filters:
+        raise ValueError(
+            f"The template {text!r} has a filter {node.name!r}. There are {', '.join(sorted(ENVIRONMENT.filters))}."
+        )

@@ -9,6 +9,7 @@ from typing import Literal
 
 from datasets import Sequence as ListOf
 
+from .answers import Answers
 from .base import TEXT, Metric, create
 
 
@@ -116,7 +117,7 @@ class Meteor(TextMetric):
         return {"meteor_exact_stem": 100 * total / len(predictions)}
 
 
-TEXT_METRICS = {"rouge": Rouge, "bleu": Bleu, "chrf": Chrf, "meteor": Meteor}
+TEXT_METRICS = {"rouge": Rouge, "bleu": Bleu, "chrf": Chrf, "meteor": Meteor, "answers": Answers}
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -156,7 +157,7 @@ def score_texts(
     Score generated texts.
 
     Args:
-        names (`Sequence[str]`): of `rouge`, `bleu`, `chrf`, `meteor`.
+        names (`Sequence[str]`): of `rouge`, `bleu`, `chrf`, `meteor`, `answers`.
         predictions (`Sequence[str]`): generated texts.
         references (`Sequence[Sequence[str]]`): one text or more that may stand for each.
         units (`str`, *optional*, defaults to `"english"`): what is compared, see [`TextMetric`].

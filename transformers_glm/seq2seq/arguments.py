@@ -87,7 +87,7 @@ class TaskArguments:
         metadata={"help": "The most tokens of a target and of what is generated; of one piece in infilling."},
     )
     metrics: list[str] = field(
-        default_factory=lambda: ["rouge", "bleu", "chrf"], metadata={"help": "Of rouge, bleu, chrf, meteor."}
+        default_factory=lambda: ["rouge", "bleu", "chrf"], metadata={"help": "Of rouge, bleu, chrf, meteor, answers."}
     )
     units: Literal["english", "words", "characters"] = field(
         default="english",
