@@ -247,7 +247,7 @@ def test_fill_blanks_reads_lines_and_names_the_bad_ones(text_model, tokenizer, t
         "--max_new_tokens",
         "3",
     ]
-    """Row 25: a line out for each line in, in their order."""
+    """A line out for each line in, in their order."""
     long = f"[MASK]{' long' * 200}"
     lines = f"Ada [MASK] it.\n\nno blank here\n{long}\nIt was [sMASK]\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

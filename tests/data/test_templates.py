@@ -55,7 +55,7 @@ def test_a_filter_makes_no_word_of_an_empty_field(filtered):
 
 @pytest.mark.parametrize("old", ["{premise} [MASK]", "{hypothesis!p}", "{question[stem]}", "{words:, }", "{ n }"])
 def test_fields_in_single_braces_are_refused(old):
-    with pytest.raises(ValueError, match="in single braces, which would be no field"):
+    with pytest.raises(ValueError, match="in single braces, which would not be a field"):
         Template(old)
     assert Template("{{ '" + old + "' }}").write(ROW) == old
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row 27: exact match and F1 of answers, held against the arithmetic of the published programs, written out again."""
+"""Exact match and F1 of answers, compared with the arithmetic of the published programs, written out again."""
 
 import json
 import random

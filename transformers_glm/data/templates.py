@@ -195,7 +195,7 @@ def _check(node: nodes.Node, text: str) -> None:
         )
     if isinstance(node, nodes.TemplateData) and (found := SINGLE_BRACES.search(node.data)):
         raise ValueError(
-            f"The template {text!r} has {found[0]} in single braces, which would be no field. Fields stand in double braces: "
+            f"The template {text!r} has {found[0]} in single braces, which would not be a field. Fields stand in double braces: "
             "{{ name }}, {{ name | plain }} without its final punctuation, {{ target.name }} of a field in a field, "
             "{{ words | join(', ') }} of a list; and braces that are meant so are written {{ '{name}' }}."
         )
