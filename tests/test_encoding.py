@@ -161,7 +161,7 @@ def appending(letters):
 
 
 def test_the_appended_blank_outside_of_transformers(appending, tmp_path):
-    """Tokenizer.json alone puts the blank behind every text; that a text has one already is beyond it."""
+    """The file tokenizer.json alone puts the blank behind every text; it cannot see that a text has one already."""
     appending.save_pretrained(tmp_path)
     alone = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert alone.encode("ab").ids == appending("ab")["input_ids"]
