@@ -126,7 +126,7 @@ def test_dynamic_shapes_from_the_start_make_one_graph(settings, tokenizer):
 
 @pytest.mark.parametrize("longer", [0, 3])
 def test_targets_without_decoder_input_ids_mean_the_same_compiled(settings, tokenizer, longer):
-    """Labels beside a Part A, as long as it or not."""
+    """Row 3: labels beside a Part A, as long as it or not."""
     model, _ = make("two streams", settings)
     batch = dict(tokenizer([SOURCES[0]], return_tensors="pt"))
     length = batch["input_ids"].shape[1] + longer

@@ -67,7 +67,7 @@ def test_it_encodes_as_the_stock_class_does(letters, stock, texts, as_pairs, kwa
 
 
 def test_threads_share_a_tokenizer(letters):
-    """Sources, targets, lengths, sides of padding and split special tokens at the same time."""
+    """Row 2: sources, targets, lengths, sides of padding and split special tokens at the same time."""
     appending = copy.deepcopy(letters)
     appending.append_mask = "[gMASK]"
     calls = [
@@ -87,7 +87,7 @@ def test_threads_share_a_tokenizer(letters):
 
 
 def test_calls_leave_the_fingerprint_as_it_is(letters, caplog):
-    """`datasets` finds its cache again, after every kind of call."""
+    """Row 26: `datasets` finds its cache again, after every kind of call."""
     tokenizer = pickle.loads(pickle.dumps(letters))
     tokenizer.model_max_length = 6
     before = Hasher.hash(tokenizer)
@@ -99,7 +99,7 @@ def test_calls_leave_the_fingerprint_as_it_is(letters, caplog):
 
 
 def test_a_role_takes_effect_at_once(letters, tmp_path):
-    """A new token for a role, a token that is there, an id."""
+    """Row 8: a new token for a role, a token that is there, an id."""
     tokenizer = copy.deepcopy(letters)
     assert tokenizer.add_special_tokens({"eos_token": "<END>"}) == 1
     assert tokenizer("a")["input_ids"][-1] == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<END>")
@@ -142,7 +142,7 @@ def test_what_is_no_text_is_named(letters, texts, message):
 
 
 def test_truncation_goes_by_the_model_in_the_folder(letters, tmp_path):
-    """`truncation=True` cuts to what the model can read."""
+    """Row 26: `truncation=True` cuts to what the model can read."""
     letters.save_pretrained(tmp_path)
     config = GLMConfig.for_tokenizer(letters, max_sequence_length=12)
     config.save_pretrained(tmp_path)
@@ -161,20 +161,20 @@ def appending(letters):
 
 
 def test_the_appended_blank_outside_of_transformers(appending, tmp_path):
-    """The file tokenizer.json alone puts the blank behind every text; it cannot see that a text has one already."""
+    """Row 26: tokenizer.json alone puts the blank behind every text; that a text has one already is beyond it."""
     appending.save_pretrained(tmp_path)
     alone = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert alone.encode("ab").ids == appending("ab")["input_ids"]
 
 
 def test_the_appended_blank_where_special_tokens_are_text(appending):
-    """A [MASK] that is read as text is no blank."""
+    """Row 26: a [MASK] that is read as text is no blank."""
     ids = appending("[MASK]", split_special_tokens=True)["input_ids"]
     assert ids[-2:] == [appending.gmask_token_id, appending.eos_token_id] and appending.mask_token_id not in ids
 
 
 def test_the_appended_blank_in_a_chat(appending):
-    """A chat template writes its own special tokens, and the blank still stands at the end."""
+    """Row 26: a chat template writes its own special tokens, and the blank still stands at the end."""
     appending.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
     chat = [{"role": "user", "content": "ab"}]
     assert appending.apply_chat_template(chat, return_dict=False) == [*appending("ab")["input_ids"][1:-1]]

@@ -350,7 +350,7 @@ def test_logits_to_keep_keeps_the_last():
 
 
 def test_embeddings_off_the_table_are_refused_without_positions():
-    """Noise hides sop and blanks; virtual tokens in front, and a row without blank or sop, do not."""
+    """Row 7: noise hides sop and blanks; virtual tokens in front, and a row without blank or sop, do not."""
     model, input_ids = MODELS["sdpa"], torch.tensor([[CLS, 11, 14, EOS]])
     embeddings = model.get_input_embeddings()(input_ids)
     with pytest.raises(ValueError, match="Row 0 of inputs_embeds holds no embedding of the table"):

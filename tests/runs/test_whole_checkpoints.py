@@ -71,7 +71,7 @@ def test_without_a_whole_checkpoint_a_run_does_not_begin_anew_unasked(output_dir
 
 
 def test_weights_alone_are_a_checkpoint_where_that_is_asked_for(output_dir):
-    """The explicit flag is the Trainer's own."""
+    """Row 9: the explicit flag is the Trainer's own."""
     (output_dir / "checkpoint-12" / "optimizer.pt").unlink()
     assert last(output_dir, save_only_model=True) == str(output_dir / "checkpoint-12")
 
