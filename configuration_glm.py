@@ -2,6 +2,8 @@
 # Copyright 2026 the transformers-glm authors
 """Configuration of GLM, the model of autoregressive blank infilling (Du et al., ACL 2022)."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -21,6 +23,16 @@ DROPPED_FIELDS = {
     "spell_func": "a P-tuning option: PEFT's prompt encoder does this",
     "spell_length": "as spell_func",
 }
+
+# far above every model that there is: what is larger is a mistake, and would ask for all memory before it is noticed
+LARGEST = {
+    "vocab_size": 2**24,
+    "hidden_size": 2**16,
+    "num_layers": 1000,
+    "num_attention_heads": 2**16,
+    "max_sequence_length": 2**24,
+}
+MOST_LABELS = 2**20
 
 
 @strict
@@ -122,6 +134,8 @@ class GLMConfig(PreTrainedConfig):
                 f"intermediate_size={width}: a GLM's MLP is four times as wide as the model, {4 * self.hidden_size} here. "
                 "Leave it out; a configuration that has it is of another model."
             )
+        labels = {field: getattr(self, field, None) for field in ("id2label", "label2id")}
+        _check_labels({**labels, **kwargs})
         kwargs.pop("model_type", None)  # an old config.json says "glm", which means GLM-4 today
         # Transformers saves the code that auto_map names only with classes that were loaded from a repository's own files
         if self._auto_class is None:
@@ -150,9 +164,11 @@ class GLMConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Part of `@strict`'s validation: sizes that do not fit each other."""
-        for field in ("vocab_size", "hidden_size", "num_layers", "num_attention_heads", "max_sequence_length"):
+        for field, largest in LARGEST.items():
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)}: it must be at least 1.")
+            if getattr(self, field) > largest:
+                raise ValueError(f"{field}={getattr(self, field)}: it must be at most {largest}.")
         if self.hidden_size % self.num_attention_heads != 0:
             raise ValueError(
                 f"hidden_size={self.hidden_size} is not a multiple of num_attention_heads={self.num_attention_heads}. "
@@ -161,6 +177,9 @@ class GLMConfig(PreTrainedConfig):
         for field in ("embedding_dropout_prob", "attention_dropout_prob", "output_dropout_prob"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)}: a share of at least 0 and less than 1.")
+        for field in ("layernorm_epsilon", "initializer_range"):
+            if not 0 <= getattr(self, field) < math.inf:
+                raise ValueError(f"{field}={getattr(self, field)}: it must be a number of at least 0.")
 
     def validate_token_ids(self) -> None:
         """Part of `@strict`'s validation: special tokens outside the vocabulary."""
@@ -177,6 +196,22 @@ class GLMConfig(PreTrainedConfig):
     def intermediate_size(self) -> int:
         """Width of the MLP: four times the model's, in every GLM."""
         return 4 * self.hidden_size
+
+
+def _check_labels(fields: Mapping[str, Any]) -> None:
+    """Refuse labels that the base class would trip over, or make a table of without end."""
+    for field in ("id2label", "label2id"):
+        if not isinstance(fields.get(field) or {}, Mapping):
+            raise ValueError(
+                f"{field} is of type {type(fields[field]).__name__}, and must be a dictionary, such as "
+                f"{ {'id2label': {0: 'no', 1: 'yes'}, 'label2id': {'no': 0, 'yes': 1}}[field] }."
+            )
+    for index, name in (fields.get("id2label") or {}).items():
+        if not str(index).isdecimal() or not isinstance(name, str):
+            raise ValueError(f"id2label holds {index!r}: {name!r}, and must give each whole number a text.")
+    number = fields.get("num_labels")
+    if number is not None and (type(number) is not int or not 0 <= number <= MOST_LABELS):
+        raise ValueError(f"num_labels={number!r}: it must be a whole number of at most {MOST_LABELS}.")
 
 
 __all__ = ["GLMConfig"]

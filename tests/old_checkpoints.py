@@ -5,8 +5,11 @@ import json
 import random
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import save_file
+
+from transformers_glm.conversion.run import convert
 
 
 WIDTH, LAYERS, HEADS, VOCABULARY, POSITIONS = 16, 2, 2, 128, 32
@@ -88,17 +91,21 @@ def old_state(seed=0, width=WIDTH, layers=LAYERS, vocabulary=VOCABULARY, dtype=t
     }
 
 
-def write_vocabulary(folder):
+def write_vocabulary(folder, size=0):
+    """A vocabulary of BERT's form, of at least `size` words; all behind `WORDS` only make up the number."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    words = WORDS + [f"w{number}" for number in range(len(WORDS), size)]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     (folder / "tokenizer_config.json").write_text(json.dumps(TOKENIZER_CONFIG))
-    (folder / "added_tokens.json").write_text(json.dumps({"<|startofpiece|>": SOP, "<|endofpiece|>": EOP}))
+    (folder / "added_tokens.json").write_text(
+        json.dumps({"<|startofpiece|>": len(words), "<|endofpiece|>": len(words) + 1})
+    )
     return folder
 
 
 def write_hub(folder, state, form="pytorch_model.bin", **config):
     """A snapshot of the Hub. With ".index.json" the state is in two shards."""
-    write_vocabulary(folder)
+    write_vocabulary(folder, config.get("vocab_size", VOCABULARY) - 127)  # few enough rows are unused
     (folder / "config.json").write_text(json.dumps({**CONFIG, **config}))
     save = save_file if "safetensors" in form else torch.save
     if not form.endswith(".index.json"):
@@ -158,3 +165,16 @@ def write_training(folder, state, ranks=1, iteration=7, zip_form=True, **facts):
         path = tagged / f"mp_rank_{rank:02d}_model_states.pt"
         torch.save(content, path, _use_new_zipfile_serialization=zip_form)
     return folder
+
+
+def refuses(folder, message, **settings):
+    """Nothing is written, and the one error says what the file holds and what to do."""
+    with pytest.raises(ValueError, match=message) as caught:
+        convert(folder, folder.parent / "out", **settings)
+    assert any(way in str(caught.value) for way in ("again", "Correct", "Save", "Give", "Copy"))
+    assert not (folder.parent / "out").exists()
+
+
+def change(path, **values):
+    """Change fields of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))

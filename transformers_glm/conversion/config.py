@@ -12,9 +12,10 @@ from transformers.activations import ACT2FN
 from configuration_glm import GLMConfig
 
 from ..hub.model_card import PAPER, About, make_card, sizes, usage
-from .formats import Checkpoint
+from .formats import HUB, Checkpoint
 from .names import RELEASED_HEAD_SIZE, released_name
 from .old_configs import KEPT_FIELDS
+from .trusted import checked_config
 
 
 def make_config(
@@ -23,13 +24,16 @@ def make_config(
     """The configuration of a converted checkpoint, except for its special tokens; see `convert`."""
     fields = {name: checkpoint.settings[name] for name in KEPT_FIELDS if name in checkpoint.settings}
     fields["hidden_act"] = hidden_act or fields.get("hidden_act", "gelu")
-    if fields["hidden_act"] not in ACT2FN:
-        raise ValueError(f"hidden_act={fields['hidden_act']!r} is none of {', '.join(ACT2FN)}.")
+    if not isinstance(fields["hidden_act"], str) or fields["hidden_act"] not in ACT2FN:
+        raise ValueError(f"hidden_act={fields['hidden_act']!r} is none of {', '.join(ACT2FN)}. Give one of them.")
+    place = str(checkpoint.folder / "config.json" if checkpoint.form == HUB else checkpoint.folder)
     fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
     has_head = any(name.startswith("classifier.") for name in checkpoint.tensors)
     dtype = reduce(torch.promote_types, {stored.dtype for stored in checkpoint.tensors.values()})
     architecture = "GLMForSequenceClassification" if has_head else "GLMForConditionalGeneration"
-    return GLMConfig(**fields, architectures=[architecture], dtype=str(dtype).removeprefix("torch."))
+    return checked_config(
+        {**fields, "architectures": [architecture], "dtype": str(dtype).removeprefix("torch.")}, place
+    )
 
 
 def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
@@ -41,6 +45,10 @@ def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
         raise ValueError(
             f"The checkpoint does not say how many attention heads its {settings['num_layers']} layers of width "
             f"{settings.get('hidden_size')} have, and no released model has this shape. Give --num-attention-heads."
+        )
+    if told is not None and type(told) is not int:
+        raise ValueError(
+            f"num_attention_heads={told!r} in the checkpoint, and it must be a whole number. Correct config.json or args."
         )
     if told is not None and given not in (None, told):
         raise ValueError(f"The checkpoint has {told} attention heads, you gave {given}. Leave it out.")

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,19 @@ SAFETENSORS_DTYPES = {
     "BF16": torch.bfloat16,
 }
 RELEASE_AFTER = 64 * 2**20  # bytes of a mapped file that are read before it is mapped anew, which frees what was read
+ONLY = "Only floating point weights can be converted, of 16 to 64 bits, dense and not empty. Save the file again with such."
+# what torch.load raises for a file that is none of its own
+UNREADABLE = (
+    RuntimeError,
+    MemoryError,
+    EOFError,
+    OSError,
+    ArithmeticError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
 
 
 class Stored(NamedTuple):
@@ -76,10 +90,12 @@ def open_safetensors(path: Path) -> dict[str, Stored]:
             described = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is truncated or damaged ({error}). Download or copy it again.") from error
+    if not described:
+        raise ValueError(f"{path} holds no tensors: it is no GLM checkpoint. Download or copy it again.")
     tensors = {}
     for name, (shape, dtype) in described.items():
         if dtype not in SAFETENSORS_DTYPES:
-            raise ValueError(f"{path}: {name} is {dtype}. Only floating point weights can be converted.")
+            raise ValueError(f"{path}: {name} is {dtype}. {ONLY}")
         tensors[name] = Stored(shape, SAFETENSORS_DTYPES[dtype], f"{path}: {name}", partial(_read, path, name))
     return tensors
 
@@ -121,17 +137,40 @@ def open_pickle(path: Path, module: str | None = None) -> tuple[dict[str, Stored
         return loaded if module is None else loaded[module]
 
     def read(name: str, part: int) -> torch.Tensor:
-        return mapped(part)[name]
+        return mapped(part)[name].detach()  # a parameter gives no array of NumPy
 
     tensors, passed = {}, 0
+    for name in state:
+        if not isinstance(name, str):
+            raise ValueError(
+                f"{path}: a tensor is called {shortened(name)}, and names are texts: it is no GLM checkpoint. Save it again."
+            )
     for name, tensor in sorted(state.items()):
-        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-            what = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
-            raise ValueError(f"{path}: {name} is {what}. Only floating point weights can be converted.")
+        unusable = _unusable(tensor)
+        if unusable is not None:
+            raise ValueError(f"{path}: {name} is {unusable}. {ONLY}")
         reader = partial(read, name, passed // RELEASE_AFTER)
         tensors[name] = Stored(tuple(tensor.shape), tensor.dtype, f"{path}: {name}", reader)
         passed += tensor.nbytes
+        if passed > path.stat().st_size:
+            raise ValueError(
+                f"{path}: with {name}, of shape {tuple(tensor.shape)}, its tensors have {passed} bytes, and the file has "
+                f"{path.stat().st_size}: they share their numbers. Save each of them with .clone()."
+            )
     return tensors, content
+
+
+def _unusable(value: Any) -> str | None:
+    """What a value is, unless it is a tensor that can be written; None if it is."""
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    if value.dtype not in SAFETENSORS_DTYPES.values():
+        return str(value.dtype)
+    if value.layout != torch.strided:
+        return f"stored as {value.layout}"
+    if value.device.type != "cpu":
+        return f"on the device {value.device.type!r}, without its numbers"
+    return None if value.numel() else f"empty, of shape {tuple(value.shape)}"
 
 
 def _check_present(path: Path) -> bytes:
@@ -146,11 +185,18 @@ def _check_present(path: Path) -> bytes:
 
 
 def _check_sums(path: Path) -> None:
-    """Verify the checksums of the zip form of `torch.save`."""
+    """Verify the checksums of the zip form of `torch.save`, whose parts are never compressed."""
     try:
         with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+            unpacked = sum(part.file_size for part in parts)
+            if unpacked > path.stat().st_size or any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+                raise ValueError(
+                    f"{path} is a compressed archive of {path.stat().st_size} bytes that unpacks to {unpacked}, and torch.save "
+                    "compresses nothing: it is not unpacked. Download it again, or load and save it where you trust it."
+                )
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:  # RuntimeError: it is encrypted
         raise ValueError(f"{path} is truncated or damaged ({error}). Download or copy it again.") from error
     if damaged is not None:
         raise ValueError(f"{path} is damaged: {damaged} does not have its checksum. Download or copy it again.")
@@ -167,7 +213,7 @@ def _load(path: Path, mmap: bool) -> Any:
             f"{path} {what}. Weights need no code, and code in a pickle runs when it is loaded: refused. Take a checkpoint "
             "from a source you trust, without the optimizer's state."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except UNREADABLE as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is truncated, damaged or not a checkpoint ({first_line}).") from error
 

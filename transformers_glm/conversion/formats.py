@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which form a folder has: a snapshot of the Hub, the original training format, or ours. Beyond this module all are read the same way."""
 
-import json
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any, NamedTuple
 
 from configuration_glm import GLMConfig
@@ -11,6 +11,7 @@ from .files import Stored, open_pickle, open_safetensors
 from .names import by_target_name
 from .old_configs import is_old_config
 from .ranks import TRACKERS, read_ranks, tagged_folder
+from .trusted import AGAIN, checked_config, is_plain_name, read_json
 
 
 HUB, TRAINING, OURS = "a snapshot of the Hub", "the original training format", "the format of this package"
@@ -56,13 +57,14 @@ def open_checkpoint(source: str | Path) -> Checkpoint:
             f"{folder} is not a folder. Give the folder that holds the checkpoint; from the Hub: hf download."
         )
     if (folder / "config.json").is_file():
-        settings = _read_json(folder / "config.json")
+        settings = read_json(folder / "config.json")
         if settings.get("model_type") == GLMConfig.model_type:
+            checked_config(settings, str(folder / "config.json"))
             return Checkpoint(OURS, folder, _read_hub_weights(folder), settings)
         if is_old_config(settings):
             return Checkpoint(HUB, folder, by_target_name(_read_hub_weights(folder)), settings)
         raise ValueError(
-            f"{folder / 'config.json'} is of model_type {settings.get('model_type')!r} and not of the GLM of 2022, whose "
+            f"{folder / 'config.json'} is of model_type {shortened(settings.get('model_type'))} and not of the GLM of 2022, whose "
             "config has num_layers and max_sequence_length. Models that Transformers knows, such as GLM-4, need no conversion."
         )
     tagged = tagged_folder(folder)
@@ -75,30 +77,25 @@ def open_checkpoint(source: str | Path) -> Checkpoint:
     return Checkpoint(TRAINING, tagged, tensors, settings)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is not JSON ({error}). Download or copy it again.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds {type(content).__name__}, not settings. Download or copy it again.")
-    return content
-
-
 def _read_hub_weights(folder: Path) -> dict[str, Stored]:
     found = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
     if not found:
         raise ValueError(f"{folder} holds no weights: none of {', '.join(WEIGHT_FILES)}. Download it again, whole.")
     if found[0].suffix != ".json":
         return _open_weights(found[0])
-    index = _read_json(found[0])
+    index = read_json(found[0])
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise ValueError(f"{found[0]} has no weight_map. Download it again.")
+        raise ValueError(f"{found[0]} has no weight_map. {AGAIN}")
+    if not isinstance(index.get("metadata", {}), dict):
+        raise ValueError(f"{found[0]}: metadata is {shortened(index['metadata'])}, and must be an object. {AGAIN}")
+    for name, shard in weight_map.items():
+        if not is_plain_name(shard):
+            raise ValueError(
+                f"{found[0]} names {shortened(shard)} for {shortened(name)}, which is outside its folder or no name of a file. {AGAIN}"
+            )
     tensors: dict[str, Stored] = {}
     for shard in sorted(set(weight_map.values())):
-        if Path(shard).name != shard:
-            raise ValueError(f"{found[0]} names {shard!r}, which is outside its folder.")
         opened = _open_weights(folder / shard)
         different = sorted(set(opened) ^ {name for name, file in weight_map.items() if file == shard})
         if different:

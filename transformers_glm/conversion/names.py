@@ -68,12 +68,13 @@ RELEASED_HEAD_SIZE = 64
 
 def released_name(settings: Mapping[str, Any]) -> str | None:
     """The released model that has these sizes, if there is one."""
-    return RELEASED.get(tuple(settings.get(name) for name in ("vocab_size", "num_layers", "hidden_size")))
+    sizes = tuple(settings.get(name) for name in ("vocab_size", "num_layers", "hidden_size"))
+    return RELEASED.get(sizes) if all(isinstance(size, int) for size in sizes) else None
 
 
 def shared_by(name: str) -> str | None:
     """How ranks share a tensor, by its name here; None if the base model has none of that name."""
-    return SHARED.get(re.sub(r"(?<=layers\.)\d+", "{}", name))
+    return SHARED.get(re.sub(r"(?<=layers\.)(?:0|[1-9][0-9]{0,4})(?=\.)", "{}", name))
 
 
 def target_name(name: str, place: str) -> str:
@@ -120,6 +121,13 @@ def model_class(config: GLMConfig) -> type[PreTrainedModel]:
 
 def check_complete(tensors: Mapping[str, Stored], config: GLMConfig, source: str) -> None:
     """Refuse a checkpoint that lacks a tensor, has one too many or one of the wrong shape; each is named."""
+    # before a model of that many layers is built to compare the two
+    layers = {name.split(".")[3] for name in tensors if name.startswith("glm.transformer.layers.")}
+    if config.num_layers > len(layers):
+        raise ValueError(
+            f"{source}: num_layers={config.num_layers}, and the weights hold {len(layers)} layers: a part of them is missing, or "
+            "config.json is of another model. Download or copy the checkpoint again, whole."
+        )
     with torch.device("meta"):
         model = model_class(config)(config)
     state = {name: tensor for name, tensor in model.state_dict().items() if name not in model.all_tied_weights_keys}

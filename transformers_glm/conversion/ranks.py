@@ -3,14 +3,17 @@
 
 import re
 import zipfile
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import torch
 
 from .files import Stored, open_pickle
 from .names import COLUMNS, ROWS, THIRDS, WHOLE, by_target_name, shared_by
+from .trusted import is_plain_name, read_text
 
 
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
@@ -33,7 +36,9 @@ def tagged_folder(folder: Path) -> Path | None:
     tracker = next((folder / name for name in TRACKERS if (folder / name).is_file()), None)
     if tracker is None:
         return None
-    tag = tracker.read_text(encoding="utf-8").strip()
+    tag = read_text(tracker).strip()
+    if not is_plain_name(tag):
+        raise ValueError(f"{tracker} names {shortened(tag)}, which is no folder beside it. Copy it again, whole.")
     if not any((folder / tag).glob(RANK_FILES)):
         raise ValueError(
             f"{tracker} names {tag!r}, and {folder / tag} holds no mp_rank_*_model_states.pt. Copy it again, whole."
@@ -52,7 +57,7 @@ def read_ranks(folder: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
         if different:
             raise ValueError(f"{path} and {files[0].name} disagree about {different[0]}: only one of them has it.")
     tensors = {name: _merged(name, [rank[name] for rank in ranks]) for name in ranks[0]}
-    return tensors, _settings(tensors, opened[0][1].get("args"))
+    return tensors, _settings(tensors, opened[0][1].get("args"), files[0])
 
 
 def _check_one_run(files: Sequence[Path], facts: Sequence[Mapping[str, Any]]) -> None:
@@ -63,9 +68,10 @@ def _check_one_run(files: Sequence[Path], facts: Sequence[Mapping[str, Any]]) ->
         )
     for path, fact in zip(files, facts, strict=True):
         for key in OF_THE_RUN:
-            if fact.get(key) != facts[0].get(key):
+            here, there = _plain(fact.get(key)), _plain(facts[0].get(key))
+            if here != there:
                 raise ValueError(
-                    f"{path} is of another run than {files[0].name}: {key} is {fact.get(key)} and {facts[0].get(key)}. Put "
+                    f"{path} is of another run than {files[0].name}: {key} is {shortened(here)} and {shortened(there)}. Put "
                     "the shards of one run and one iteration into the folder."
                 )
         if zipfile.is_zipfile(path):  # PyTorch writes the file's name into it, since 1.6
@@ -75,6 +81,13 @@ def _check_one_run(files: Sequence[Path], facts: Sequence[Mapping[str, Any]]) ->
                 written.startswith("mp_rank_") and written != path.stem
             ):  # its rows would be merged into the wrong place
                 raise ValueError(f"{path} was written as {written}.pt: it is another rank's. Give it its name back.")
+
+
+def _plain(value: Any) -> Any:
+    """A number or text, or a dictionary of them, as it is; of anything else, whose comparison may be no answer, the type."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items() if not isinstance(one, dict)}
+    return value if isinstance(value, int | float | str | None) else type(value).__name__
 
 
 def _merged(name: str, parts: Sequence[Stored]) -> Stored:
@@ -108,7 +121,7 @@ def _merge(shared: str, parts: Sequence[Stored]) -> torch.Tensor:
     return tensors[0]  # as the original does
 
 
-def _settings(tensors: Mapping[str, Stored], args: Any) -> dict[str, Any]:
+def _settings(tensors: Mapping[str, Stored], args: Any, file: Path) -> dict[str, Any]:
     """What tensors, `args` and the original's code say about the configuration, under the names of config.json."""
     layers = {int(number) for name in tensors for number in re.findall(r"layers\.(\d+)\.", name)}
     settings: dict[str, Any] = {"num_layers": max(layers, default=-1) + 1, "hidden_act": "gelu_pytorch_tanh"}
@@ -120,6 +133,11 @@ def _settings(tensors: Mapping[str, Stored], args: Any) -> dict[str, Any]:
     if "classifier.out_proj.weight" in tensors:
         labels = range(tensors["classifier.out_proj.weight"].shape[0])
         settings["id2label"] = {label: f"LABEL_{label}" for label in labels}
+    if not isinstance(args, Namespace | None):
+        raise ValueError(
+            f"{file}: args is {type(args).__name__}, and the original code saves its arguments as argparse.Namespace. Save the "
+            "file again without args, and give --num-attention-heads."
+        )
     if args is not None and "num_attention_heads" in vars(args):
         settings["num_attention_heads"] = args.num_attention_heads
     return settings

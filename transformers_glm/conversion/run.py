@@ -17,6 +17,7 @@ from .config import card_of_converted, make_config, make_generation_config
 from .files import Stored, write_safetensors
 from .formats import OURS, TRAINING, Checkpoint, open_checkpoint
 from .names import by_target_name, check_complete, released_name
+from .tokenizer import check_released, read_tokenizer
 
 
 logger = logging.get_logger(__name__)
@@ -68,7 +69,7 @@ def convert(
     check_free(out)
     config = make_config(checkpoint, hidden_act=hidden_act, num_attention_heads=num_attention_heads)
     check_complete(checkpoint.tensors, config, str(checkpoint.folder))
-    loaded = _load_tokenizer(tokenizer, [source, checkpoint.folder], config, checkpoint.form)
+    loaded = _load_tokenizer(tokenizer, [source, checkpoint.folder], config)
     if copy_eop_to_gmask is None and checkpoint.form == TRAINING:
         copy_eop_to_gmask = released_name(checkpoint.settings) == SHARED_GMASK_MODEL
     if copy_eop_to_gmask:
@@ -83,7 +84,7 @@ def convert(
     return checkpoint._replace(settings=config.to_dict())
 
 
-def _load_tokenizer(given, folders: Sequence[str | Path], config: GLMConfig, form: str) -> GLMTokenizer | None:
+def _load_tokenizer(given, folders: Sequence[str | Path], config: GLMConfig) -> GLMTokenizer | None:
     """The vocabulary in `given`, or in the first of `folders` that has one; its ids go into `config`."""
     files = GLMTokenizer.vocab_files_names.values()
     searched = folders if given is None else [given]
@@ -96,14 +97,14 @@ def _load_tokenizer(given, folders: Sequence[str | Path], config: GLMConfig, for
             "--tokenizer and the folder of the vocabulary that the model was trained with."
         )
         return None
-    # the released RoBERTa weights were trained with <mask>; the Hub's tokenizer used an untrained row
-    tokenizer = GLMTokenizer.from_pretrained(folder, trained_mask=True)
+    tokenizer = read_tokenizer(Path(folder))
     unused = config.vocab_size - len(tokenizer)
-    if unused < 0 or (form == TRAINING and unused >= VOCABULARY_PADDED_TO):
+    if not 0 <= unused < VOCABULARY_PADDED_TO:
         raise ValueError(
             f"The vocabulary in {folder} has {len(tokenizer)} tokens, the model {config.vocab_size} embeddings; the original "
             f"code filled them up to a multiple of {VOCABULARY_PADDED_TO}. Give the vocabulary that the model was trained with."
         )
+    check_released(Path(folder), tokenizer, config)
     config.mask_token_ids = tokenizer.mask_token_ids
     config.decoder_start_token_id = tokenizer.sop_token_id
     config.pad_token_id = tokenizer.pad_token_id

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vocabularies of the released GLM checkpoints, read from the files that came with them: no tokenizer.json there."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordPiece
@@ -13,6 +11,9 @@ from transformers.utils import logging
 from encoding_glm import byte_level
 from tokenization_glm import EOP, NEW_TOKENS, SOP, TOKEN_NAMES
 
+from .sentencepiece import NORMAL, UNKNOWN, USER_DEFINED, read_sentencepiece
+from .words import check_added, read_ids, read_merges, read_words
+
 
 logger = logging.get_logger(__name__)
 
@@ -20,7 +21,6 @@ logger = logging.get_logger(__name__)
 PIECE_TOKENS = [SOP, EOP]
 GPT2_TOKENS = [SOP, EOP, "[CLS]", "[MASK]", "[SEP]", "[UNK]", "[gMASK]", "[sMASK]"]
 CHINESE_TOKENS = ["<|endoftext|>", "[SEP]", "[CLS]", "[MASK]", "[UNK]", None, SOP, EOP, "[sMASK]", "[gMASK]"]
-NORMAL, UNKNOWN, USER_DEFINED, BYTE = 1, 2, 4, 6  # kinds of pieces of a SentencePiece model
 # SentencePiece's nmt_nfkc keeps the wide tilde, and drops both control characters: one of them can stand for the tilde
 WIDE_TILDE, STAND_IN, OTHER_CONTROL = "\uff5e", "\x01", "\x02"
 
@@ -42,19 +42,21 @@ def read_vocabulary(files: Mapping[str, str | None], added: dict[str, int], sett
             settings[role] = str(settings[role])  # without the properties that added_tokens.json does not know
     unknown = ["[UNK]", "<unk>"]
     if files["sentencepiece_file"] is not None:
-        pieces, charsmap = _read_sentencepiece(files["sentencepiece_file"])
+        pieces, charsmap = read_sentencepiece(files["sentencepiece_file"])
+        vocab = {piece: index for index, (piece, _) in enumerate(pieces)}
+        check_added(added, vocab, len(vocab), files["sentencepiece_file"])
         backend = _sentencepiece(pieces, charsmap, _tokens_behind(len(pieces), added, CHINESE_TOKENS))
         unknown.remove("<unk>")  # the original reads it as plain text
     elif files["wordpiece_file"] is not None:
-        words = Path(files["wordpiece_file"]).read_text(encoding="utf-8").rstrip("\n").split("\n")
-        vocab = {word: index for index, word in enumerate(words)}
+        vocab = read_words(files["wordpiece_file"])
+        check_added(added, vocab, len(vocab), files["wordpiece_file"])
         backend = _wordpiece(
             vocab | _tokens_behind(len(vocab), added, PIECE_TOKENS), settings.get("do_lower_case", True)
         )
     elif files["vocab_file"] is not None and files["merges_file"] is not None:
-        vocab = json.loads(Path(files["vocab_file"]).read_text(encoding="utf-8"))
-        lines = Path(files["merges_file"]).read_text(encoding="utf-8").split("\n")
-        merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        vocab = read_ids(files["vocab_file"])
+        merges = read_merges(files["merges_file"], vocab)
+        check_added(added, vocab, len(vocab), files["vocab_file"])
         is_roberta = "<s>" in vocab
         if is_roberta:  # it holds an <|endoftext|> too, which ends nothing
             settings.setdefault("eos_token", "</s>")
@@ -147,47 +149,3 @@ def _sentencepiece(pieces: list[tuple[str, int]], charsmap: bytes, behind: dict[
         ]
     )
     return backend
-
-
-def _read_sentencepiece(path: str) -> tuple[list[tuple[str, int]], bytes]:
-    """Pieces with their kinds, and the table of the normalizer, of a SentencePiece model of type BPE."""
-    pieces, trainer, charsmap = [], {}, b""
-    try:
-        for number, value in _fields(Path(path).read_bytes()):
-            if number == 1:
-                piece = dict(_fields(value))
-                pieces.append((piece[1].decode("utf-8"), piece.get(3, NORMAL)))
-            elif number == 2:
-                trainer = dict(_fields(value))
-            elif number == 3:
-                charsmap = dict(_fields(value)).get(2, b"")
-    except (IndexError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is cut off or not a SentencePiece model. Download it again.") from error
-    if trainer.get(3) != 2 or any(kind == BYTE for _, kind in pieces):
-        raise ValueError(f"{path} is not a SentencePiece model of type BPE without byte fallback, as GLM's is.")
-    return pieces, charsmap
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a protobuf message: simple enough to do without the library."""
-    place = 0
-
-    def varint() -> int:
-        nonlocal place
-        value = shift = 0
-        while message[place] & 0x80:
-            value |= (message[place] & 0x7F) << shift
-            place, shift = place + 1, shift + 7
-        place += 1
-        return value | message[place - 1] << shift
-
-    while place < len(message):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-            continue
-        end = ({1: 8, 5: 4}.get(key & 7) or varint()) + place
-        if end > len(message):
-            raise IndexError(f"field {key >> 3} ends at {end} of {len(message)} bytes")
-        yield key >> 3, message[place:end]
-        place = end

@@ -2,12 +2,12 @@
 """Unconverted folders of released GLM checkpoints, read as they are wherever Transformers reads a configuration."""
 
 import functools
-import json
-from pathlib import Path
+from reprlib import repr as shortened
 from types import ModuleType
 from typing import Any
 
 from ..conversion.old_configs import OLD_TOKENIZERS, TOKENS_BY_SOP, is_old_config, renew
+from ..conversion.trusted import AGAIN, checked_config, read_json
 
 
 def catch_old_configs(configuration_utils: ModuleType) -> None:
@@ -27,7 +27,8 @@ def catch_old_configs(configuration_utils: ModuleType) -> None:
         settings, unused = read(cls, pretrained_model_name_or_path, **kwargs)
         if is_old_config(settings):
             sop_token_id = _sop_token_id(pretrained_model_name_or_path, kwargs)
-            if sop_token_id is not None and sop_token_id >= settings.get("vocab_size", 30592):
+            vocab_size = settings.get("vocab_size", 30592)
+            if sop_token_id is not None and isinstance(vocab_size, int) and sop_token_id >= vocab_size:
                 sop_token_id = None  # a vocabulary of its own
             settings = renew(settings, sop_token_id)
             known = sop_token_id in TOKENS_BY_SOP
@@ -36,6 +37,8 @@ def catch_old_configs(configuration_utils: ModuleType) -> None:
                 f"Transformers. It is read as a GLMConfig{'' if known else ' that knows no special tokens'}; convert it for "
                 "good with transformers-glm convert SOURCE OUT"
             )
+        if settings.get("model_type") == "glm_infilling":
+            checked_config(settings, f"{pretrained_model_name_or_path}/config.json")
         return settings, unused
 
     configuration_utils.PreTrainedConfig.get_config_dict = classmethod(get_config_dict)
@@ -65,8 +68,13 @@ def _sop_token_id(name_or_path, kwargs) -> int | None:
     """The id of sop that the checkpoint's added_tokens.json gives, or else that of its kind of tokenizer; None without."""
     added = _read_json(name_or_path, "added_tokens.json", kwargs)
     if "<|startofpiece|>" in added:
+        if type(added["<|startofpiece|>"]) is not int:
+            raise ValueError(
+                f"{name_or_path}: added_tokens.json gives <|startofpiece|> the id {shortened(added['<|startofpiece|>'])}, and ids "
+                f"are whole numbers. {AGAIN}"
+            )
         return added["<|startofpiece|>"]
-    return OLD_TOKENIZERS.get(_read_json(name_or_path, "tokenizer_config.json", kwargs).get("tokenizer_class"))
+    return OLD_TOKENIZERS.get(str(_read_json(name_or_path, "tokenizer_config.json", kwargs).get("tokenizer_class")))
 
 
 def _read_json(name_or_path, name: str, kwargs) -> dict[str, Any]:
@@ -80,4 +88,4 @@ def _read_json(name_or_path, name: str, kwargs) -> dict[str, Any]:
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+    return {} if path is None else read_json(path)
