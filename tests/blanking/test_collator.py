@@ -248,7 +248,7 @@ def test_several_documents_are_continued_and_their_cls_is_not_predicted(words):
 
 @pytest.mark.parametrize("mixture", LEVELS)
 def test_prompts_are_blanked_but_never_predicted(words, mixture):
-    collator = DataCollatorForBlankInfilling(words, mixture, mask_ratio=0.4)
+    collator = DataCollatorForBlankInfilling(words, mixture, mask_ratio=0.6)
     tokens = [CLS, *range(20, 30), DOT, *range(30, 40), DOT, EOS]
     labels = [-100] * 12 + tokens[12:]
     predicted, part_b = Counter(), Counter()
@@ -262,6 +262,43 @@ def test_prompts_are_blanked_but_never_predicted(words, mixture):
     assert not set(predicted) & set(range(20, 30))
     assert set(part_b) >= set(range(20, 40))
     assert set(predicted) >= set(range(31, 40))
+
+
+@pytest.mark.parametrize("mixture", LEVELS)
+def test_a_row_with_a_short_answer_always_has_a_label(words, mixture):
+    """Row 24: of 31 prompt tokens and an answer of two, 175 of 200 batches had no label."""
+    tokens = [CLS, *range(20, 50), DOT, 60, 61, EOS]
+    labels = [-100] * 32 + tokens[32:]
+    for seed in range(200):
+        collator = DataCollatorForBlankInfilling(words, mixture, seed=seed)
+        row = {"input_ids": tokens, "labels": labels}
+        [example] = unpack(collator([row]))
+        assert {60, 61, EOP, EOS} >= set(example["labels"]) - {IGNORE} != set()
+        assert collator.blank(row)["labels"] == example["labels"]
+
+
+def test_labels_that_a_blank_holds_move_no_draw(words):
+    """Row 24: only a row without any label is drawn again, and no row beside it."""
+    tokens = [CLS, *range(20, 50), DOT, 60, 61, EOS]
+    others = documents(3)
+    for seed in range(30):
+        collator = DataCollatorForBlankInfilling(words, seed=seed)
+        plain, *beside = unpack(collator([{"input_ids": tokens}, *others]))
+        masked, *beside_masked = unpack(
+            collator([{"input_ids": tokens, "labels": [-100] * 32 + tokens[32:]}, *others])
+        )
+        assert beside == beside_masked
+        if {60, 61} & set(plain["labels"]):
+            assert masked["input_ids"] == plain["input_ids"]
+
+
+@pytest.mark.parametrize("labelled", [[], [EOS]])
+def test_a_row_in_which_nothing_can_be_predicted_is_refused(words, labelled):
+    """Row 24: labels of -100 alone, or on tokens that are never blanked."""
+    tokens = [CLS, *range(20, 50), DOT, 60, 61, EOS]
+    labels = [token if token in labelled else -100 for token in tokens]
+    with pytest.raises(ValueError, match="Row 0 of the batch .* nothing of it would be learnt. Leave such rows out"):
+        DataCollatorForBlankInfilling(words)([{"input_ids": tokens, "labels": labels}])
 
 
 def test_the_mixture_is_drawn_for_each_sample(words):

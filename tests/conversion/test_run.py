@@ -433,14 +433,47 @@ def test_reading_an_old_configuration_gives_ours_and_leaves_others_alone(hub, tm
     assert settings == PreTrainedConfig.get_config_dict(tmp_path / "glm-4")[0]
 
 
-def test_the_remote_code_of_our_tokenizers_is_left_out_and_that_of_others_stays():
-    code = {"auto_map": {"AutoTokenizer": ["x.Y", None]}}
-    names = ("GLMBertTokenizer", "GLMTokenizer", "TheirTokenizer")
-    module = SimpleNamespace(get_tokenizer_config=lambda name: {"tokenizer_class": name, **code})
+@pytest.mark.parametrize(
+    ("name", "code", "model", "ours"),
+    [
+        ("GLMBertTokenizer", "tokenization_glm.GLMBertTokenizer", old.CONFIG, True),
+        ("GLMTokenizer", "tokenization_glm.GLMTokenizer", {"model_type": "glm_infilling"}, True),
+        ("GLMTokenizer", "me/glm--tokenization_glm.GLMTokenizer", None, True),
+        ("GLMTokenizer", "tokenization_theirs.GLMTokenizer", None, False),
+        ("GLMTokenizer", "tokenization_theirs.GLMTokenizer", {"model_type": "glm_infilling"}, False),
+        ("GLMTokenizer", "tokenization_glm.GLMTokenizer", {"model_type": "glm4"}, False),
+        ("TheirTokenizer", "tokenization_theirs.TheirTokenizer", None, None),
+    ],
+)
+def test_the_remote_code_of_our_tokenizers_is_left_out_and_that_of_others_stays(name, code, model, ours, tmp_path):
+    """Row 23: a foreign class that is also called GLMTokenizer."""
+    settings = {"tokenizer_class": name, "auto_map": {"AutoTokenizer": [code, None]}}
+    if model is not None:
+        (tmp_path / "config.json").write_text(json.dumps(model))
+    module = SimpleNamespace(get_tokenizer_config=lambda _: dict(settings))
     leave_out_remote_tokenizers(module)
-    old, new, other = map(module.get_tokenizer_config, names)
-    assert old == {"tokenizer_class": "GLMBertTokenizer"} and new == {"tokenizer_class": "GLMTokenizer"}
-    assert other == {"tokenizer_class": "TheirTokenizer", **code}
+    read = module.get_tokenizer_config(tmp_path)
+    if ours:
+        assert read == {"tokenizer_class": name}
+    else:
+        assert read == {**settings, "tokenizer_class": name if ours is None else code}
+
+
+@pytest.mark.parametrize(("module", "model_type"), [("tokenization_theirs", "theirs"), ("tokenization_glm", "bert")])
+def test_a_foreign_remote_tokenizer_with_our_name_loads_as_without_this_package(module, model_type, tmp_path):
+    """Row 23: with trust it is the repository's class, never ours, which has no vocabulary there."""
+    (tmp_path / f"{module}.py").write_text(
+        "from transformers import BertTokenizer\n\n\nclass GLMTokenizer(BertTokenizer):\n    theirs = True\n"
+    )
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ada", "wrote"]))
+    settings = {"tokenizer_class": "GLMTokenizer", "auto_map": {"AutoTokenizer": [None, f"{module}.GLMTokenizer"]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path, trust_remote_code=True)
+    assert tokenizer.theirs and tokenizer("ada wrote")["input_ids"] == [2, 5, 6, 3]
+    if model_type == "theirs":
+        with pytest.raises(ValueError, match="trust_remote_code=True"):
+            AutoTokenizer.from_pretrained(tmp_path, trust_remote_code=False)
 
 
 @pytest.mark.parametrize("settings", [{}, {"trust_remote_code": True}])

@@ -25,10 +25,11 @@ from .objectives import (
 )
 from .placement import Span, in_random_order
 from .row_generators import RowGenerators
-from .rows import Document, Example, read_row
+from .rows import Document, Example, has_labels, read_row
 
 
 _ROLES = ("pad_token", "cls_token", "eos_token", "sop_token", "eop_token", "mask_token")
+_DRAWS = 1000  # a draw holds a given token about as often as mask_ratio says
 _MASKS = {"token": "mask_token", "sentence": "smask_token", "document": "gmask_token"}
 
 
@@ -39,7 +40,8 @@ class DataCollatorForBlankInfilling:
 
     Rows are documents as the tokenizer makes them, `{"input_ids": [CLS] ... eos}`; several documents may stand in one row,
     each with its [CLS] and eos. Of other columns only two are read: `labels`, a copy of `input_ids` with -100 for tokens that
-    are never to be predicted (prompts), and `attention_mask`, to leave padding out. Rows that [`blank`] made are only padded
+    are never to be predicted (prompts), and `attention_mask`, to leave padding out. Blanks of a row with `labels` are drawn until
+    one holds a token that is to be predicted. Rows that [`blank`] made are only padded
     or packed. No sample is dropped: each gets at least one blank. [CLS], eos and the last token are never blanked, except
     by document-level pieces that run to the end and by whole last sentences. Every piece ends with eop, except a document-level
     piece that runs to the end of the sample, which ends with what the sample ends with.
@@ -152,6 +154,9 @@ class DataCollatorForBlankInfilling:
 
         Returns:
             `dict[str, torch.Tensor]`: the inputs of the model, each `(B, T)` and int64.
+
+        Raises:
+            `ValueError`: no rows; a row that cannot be read, blanked or predicted, or that is too long.
         """
         if not rows:
             raise ValueError("The batch has no rows: nothing can be laid out.")
@@ -196,6 +201,24 @@ class DataCollatorForBlankInfilling:
 
     def _blank(self, document: Document, rng: random.Random) -> Example:
         level = sample_level(self.settings, rng)
+        example = self._draw(level, document, rng)
+        if document.labels is not None and not has_labels(example):
+            example = self._draw_labels(level, document, rng)
+        return example
+
+    def _draw_labels(self, level: str, document: Document, rng: random.Random) -> Example:
+        """Blanks of a document of which few tokens are to be predicted, as an answer's behind a prompt: drawn until they hold one."""
+        if (document.labels != IGNORE).any():
+            for _ in range(_DRAWS):
+                if has_labels(example := self._draw(level, document, rng)):
+                    return example
+        raise ValueError(
+            f"{self._describe(document.name, document.tokens)} has labels of which no {level}-level blank holds one, or all are "
+            f"{IGNORE}: nothing of it would be learnt. Leave such rows out, as those whose answer was cut off; [CLS], eos and the "
+            "last token are not blanked."
+        )
+
+    def _draw(self, level: str, document: Document, rng: random.Random) -> Example:
         spans = self._spans(level, document, rng)
         if self.settings.shuffle_blanks:
             spans = in_random_order(spans, rng)

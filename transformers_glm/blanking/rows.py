@@ -61,6 +61,11 @@ def read_row(row: Mapping[str, Any], name: str, vocab_size: int) -> Document | E
     return Document(name, ids, labels)
 
 
+def has_labels(example: Example) -> bool:
+    """Whether anything of a blanked document is to be predicted."""
+    return bool((example["labels"] != IGNORE).any())
+
+
 def _read_ids(row: Mapping[str, Any], name: str, vocab_size: int) -> np.ndarray:
     if "input_ids" not in row:
         raise ValueError(

@@ -49,19 +49,38 @@ def leave_out_remote_tokenizers(tokenization_auto: ModuleType) -> None:
     Leave out the remote code that the tokenizer_config.json of a GLM names, of an old checkpoint or of a pushed one: where a
     caller passes `trust_remote_code=True`, `AutoTokenizer` would prefer it to our classes of the same names.
 
+    Where another model's own class has one of these names, the other way round: it is named with its module, as `AutoTokenizer`
+    would take the registered class for it. Then it loads, or asks for trust, as without this package.
+
     Args:
         tokenization_auto (`module`): `transformers.models.auto.tokenization_auto`.
     """
     read = tokenization_auto.get_tokenizer_config
 
     @functools.wraps(read)
-    def get_tokenizer_config(*args, **kwargs):
-        settings = read(*args, **kwargs)
-        if settings.get("tokenizer_class") in (*OLD_TOKENIZERS, "GLMTokenizer"):
-            settings.pop("auto_map", None)
+    def get_tokenizer_config(pretrained_model_name_or_path, *args, **kwargs):
+        settings = read(pretrained_model_name_or_path, *args, **kwargs)
+        if settings.get("tokenizer_class") in (*OLD_TOKENIZERS, "GLMTokenizer") and "auto_map" in settings:
+            others = _others_class(settings["auto_map"], pretrained_model_name_or_path, kwargs)
+            if others is None:
+                del settings["auto_map"]
+            else:
+                settings["tokenizer_class"] = others
         return settings
 
     tokenization_auto.get_tokenizer_config = get_tokenizer_config
+
+
+def _others_class(auto_map, name_or_path, kwargs) -> str | None:
+    """The tokenizer's class with its module, where the module or the repository's model is another's; None where all is ours."""
+    classes = auto_map.get("AutoTokenizer") if isinstance(auto_map, dict) else auto_map
+    classes = [name for name in ([classes] if isinstance(classes, str) else classes or []) if name]
+    if not classes:
+        return None
+    module = classes[-1].rpartition("--")[2].rpartition(".")[0]  # "user/repository--module.Class"
+    model = _read_json(name_or_path, "config.json", kwargs)
+    ours = model.get("model_type", "glm_infilling") == "glm_infilling" or is_old_config(model)
+    return None if ours and module == "tokenization_glm" else classes[-1]
 
 
 def _sop_token_id(name_or_path, kwargs) -> int | None:

@@ -15,6 +15,7 @@ from ..hub.code import AUTO_MODELS
 from .old_configs import catch_old_configs, leave_out_remote_tokenizers
 from .peft_support import add_default_targets, support_virtual_tokens
 from .shadows import refuse_shadows
+from .trl_support import align_labels, check_trainers
 
 
 def _register_config(auto) -> None:
@@ -74,9 +75,9 @@ def _register_harness(_) -> None:
 
 def register() -> None:
     """
-    Register GLM with the Auto classes, `pipeline` and PEFT, as soon as each is imported.
+    Register GLM with the Auto classes, `pipeline`, PEFT and TRL, as soon as each is imported.
 
-    See `old_configs` for old folders and `peft_support` for PEFT.
+    See `old_configs` for old folders, `peft_support` for PEFT and `trl_support` for TRL.
 
     Raises:
         `ImportError`: a file in the working folder would be taken for one of ours, see `shadows`.
@@ -95,3 +96,5 @@ def register() -> None:
     register_post_import_hook(_register_harness, "lm_eval.models")
     register_post_import_hook(add_default_targets, "peft.utils.constants")
     register_post_import_hook(support_virtual_tokens, "peft.peft_model")
+    register_post_import_hook(check_trainers, "trl.trainer.base_trainer")
+    register_post_import_hook(align_labels, "trl.trainer.sft_trainer")
