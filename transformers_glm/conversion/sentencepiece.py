@@ -32,7 +32,7 @@ def read_sentencepiece(path: str) -> tuple[list[tuple[str, int]], bytes]:
             elif number == 3:
                 charsmap = dict(_fields(value)).get(2, b"")
     except (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is cut off or no SentencePiece model. Download it again.") from error
+        raise ValueError(f"{path} is cut off or not a SentencePiece model. Download it again.") from error
     if trainer.get(3) != 2 or any(kind == BYTE for _, kind in pieces):
         raise ValueError(f"{path} is not a SentencePiece model of type BPE without byte fallback, as GLM's is.")
     _check_pieces(path, pieces)

@@ -37,7 +37,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     The object in a JSON file of a checkpoint.
 
     Raises:
-        `ValueError`: it is no JSON, is nested too deep to read, holds something else than an object, or a key twice.
+        `ValueError`: it is not JSON, is nested too deep to read, holds something else than an object, or a key twice.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error}). {AGAIN}") from error
+        raise ValueError(f"{path} is not JSON ({error}). {AGAIN}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds {type(content).__name__}, not settings. {AGAIN}")
     return content
