@@ -9,12 +9,12 @@ import old_checkpoints as old
 import pytest
 import torch
 from old_checkpoints import change, refuses
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
 import transformers_glm  # noqa: F401  registers GLM
 from configuration_glm import GLMConfig
-from transformers_glm.conversion.run import convert
+from transformers_glm.conversion.run import convert, write_hub_state
 
 
 BIN, SHARDED = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -62,6 +62,21 @@ def test_a_number_of_labels_without_end_is_refused():
     """Row 19: num_labels of 10**9 is a table of as many texts."""
     with pytest.raises(ValueError, match="num_labels=1000000000: it must be a whole number of at most"):
         GLMConfig(num_labels=10**9)
+
+
+@pytest.mark.parametrize("form", ["hub", "trained", "out"])
+def test_the_old_state_of_half_a_checkpoint_is_not_written(form, tmp_path):
+    """Row 11: a checkpoint without one of its tensors, of which only the conversion asked whether it is whole."""
+    state = old.old_state()
+    convert(old.write_hub(tmp_path / "hub", state), tmp_path / "out")
+    old.write_training(tmp_path / "trained", state)
+    del state[LAYER]
+    torch.save(state, tmp_path / "hub" / BIN)
+    torch.save({"module": state}, tmp_path / "trained" / RANK)
+    save_file({f"glm.{name}": tensor for name, tensor in state.items()}, tmp_path / "out" / "model.safetensors")
+    with pytest.raises(ValueError, match=f"lacks 1 of 29 tensors, among them {LAYER}"):
+        write_hub_state(tmp_path / form, tmp_path / "back.safetensors")
+    assert not (tmp_path / "back.safetensors").exists()
 
 
 @pytest.mark.parametrize("name", ["config.json", SHARDED, "added_tokens.json", "tokenizer_config.json"])

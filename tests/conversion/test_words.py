@@ -80,6 +80,16 @@ def test_a_damaged_word_list_is_refused(lines, message, tmp_path):
     refuses(folder, message)
 
 
+@pytest.mark.parametrize(
+    "values", [{"padding_side": "up"}, {"cls_token": ""}, {"chat_template": {"a": 1}}, {"model_max_length": "x"}]
+)
+def test_settings_of_a_tokenizer_that_cannot_be_are_refused(values, tmp_path):
+    """Row 20: a tokenizer_config.json whose values are of another form."""
+    folder = old.write_hub(tmp_path / "hub", old.old_state())
+    change(folder / "tokenizer_config.json", **values)
+    refuses(folder, str(folder))
+
+
 def test_a_vocabulary_that_does_not_fit_the_weights_of_a_snapshot_is_refused(tmp_path):
     """Row 11: a vocabulary whose size does not fit the weights."""
     folder = old.write_hub(tmp_path / "hub", old.old_state(vocabulary=256), vocab_size=256)

@@ -23,11 +23,13 @@ def make_config(
 ) -> GLMConfig:
     """The configuration of a converted checkpoint, except for its special tokens; see `convert`."""
     fields = {name: checkpoint.settings[name] for name in KEPT_FIELDS if name in checkpoint.settings}
+    place = str(checkpoint.folder / "config.json" if checkpoint.form == HUB else checkpoint.folder)
     fields["hidden_act"] = hidden_act or fields.get("hidden_act", "gelu")
     if not isinstance(fields["hidden_act"], str) or fields["hidden_act"] not in ACT2FN:
-        raise ValueError(f"hidden_act={fields['hidden_act']!r} is none of {', '.join(ACT2FN)}. Give one of them.")
-    place = str(checkpoint.folder / "config.json" if checkpoint.form == HUB else checkpoint.folder)
-    fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads)
+        raise ValueError(
+            f"{'' if hidden_act else place + ': '}hidden_act={fields['hidden_act']!r} is none of {', '.join(ACT2FN)}. Give one of them."
+        )
+    fields["num_attention_heads"] = _number_of_heads(checkpoint.settings, num_attention_heads, place)
     has_head = any(name.startswith("classifier.") for name in checkpoint.tensors)
     dtype = reduce(torch.promote_types, {stored.dtype for stored in checkpoint.tensors.values()})
     architecture = "GLMForSequenceClassification" if has_head else "GLMForConditionalGeneration"
@@ -36,7 +38,7 @@ def make_config(
     )
 
 
-def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
+def _number_of_heads(settings: Mapping[str, Any], given: int | None, place: str) -> int:
     """Heads leave no trace in the tensors."""
     told = settings.get("num_attention_heads")
     if told is None and released_name(settings):
@@ -48,7 +50,7 @@ def _number_of_heads(settings: Mapping[str, Any], given: int | None) -> int:
         )
     if told is not None and type(told) is not int:
         raise ValueError(
-            f"num_attention_heads={told!r} in the checkpoint, and it must be a whole number. Correct config.json or args."
+            f"{place}: num_attention_heads={told!r} in the checkpoint, and it must be a whole number. Correct config.json or args."
         )
     if told is not None and given not in (None, told):
         raise ValueError(f"The checkpoint has {told} attention heads, you gave {given}. Leave it out.")

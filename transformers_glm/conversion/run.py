@@ -157,7 +157,11 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         file (`str` or `Path`): the .safetensors file to write. Pickles are never written.
 
     Raises:
+<<<<<<< HEAD
         `ValueError`: the file exists or is not a .safetensors file; see [`convert`].
+=======
+        `ValueError`: the file exists or is no .safetensors; the checkpoint is not whole, see [`convert`].
+>>>>>>> lane-convert13
     """
     file = Path(file)
     if file.suffix != ".safetensors":
@@ -167,7 +171,14 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         )
     if file.exists():
         raise ValueError(f"{file} exists. Choose another name, or remove it.")
-    tensors = by_target_name(open_checkpoint(source).tensors)
+    checkpoint = open_checkpoint(source)
+    tensors = by_target_name(checkpoint.tensors)
+    if checkpoint.form == OURS:
+        config = GLMConfig(**checkpoint.settings)
+    else:  # the number of heads, which a checkpoint need not tell, changes no shape
+        told = "num_attention_heads" in checkpoint.settings or released_name(checkpoint.settings)
+        config = make_config(checkpoint, num_attention_heads=None if told else 1)
+    check_complete(tensors, config, str(checkpoint.folder))
     has_head = any(name.startswith("classifier.") for name in tensors)
     prefix = "classifier." if has_head else "glm."  # with a head the old code has the base model under its prefix
     with write_whole(file) as unfinished:

@@ -8,7 +8,7 @@ from tokenization_glm import GLMTokenizer
 
 from .names import released_name
 from .old_configs import OLD_TOKENIZERS
-from .trusted import read_json
+from .trusted import AGAIN, read_json
 from .words import check_ids
 
 
@@ -26,13 +26,18 @@ def read_tokenizer(folder: Path) -> GLMTokenizer:
     try:
         # the released RoBERTa weights were trained with <mask>; the Hub's tokenizer used an untrained row
         tokenizer = GLMTokenizer.from_pretrained(folder, trained_mask=True)
-    except ValueError:
-        raise
     except Exception as error:  # the Rust library has no narrower class
+        if isinstance(error, ValueError) and str(folder) in str(error):
+            raise
         raise ValueError(
             f"The vocabulary in {folder} cannot be read ({type(error).__name__}: {error}): a file of it is damaged. Download or "
             "copy all of them again."
         ) from error
+    templates = tokenizer.chat_template or {}
+    if not all(isinstance(text, str) for text in (templates.values() if isinstance(templates, dict) else [templates])):
+        raise ValueError(
+            f"{folder / 'tokenizer_config.json'}: chat_template must be a text, or texts by name. {AGAIN}"
+        )
     missing = [role for role in NEEDED if getattr(tokenizer, f"{role}_id") is None]
     if missing:
         raise ValueError(
