@@ -29,6 +29,10 @@ REFUSED = {
     "assistant_tokenizer": "mask tokens and sop are lost between two tokenizers. Take an assistant that shares the "
     "tokenizer.",
 }
+ALL_FROZEN = (
+    "All weights are frozen (requires_grad is False), so this loss has no gradient. get_encoder() is the model itself: GLM is one "
+    "Transformer without an encoder. Freeze some of model.glm.transformer.layers instead."
+)
 NEW_TOKENS = 20  # what Transformers generates where no length is given
 POSITIONS = ("position_ids", "block_position_ids")
 

@@ -37,12 +37,12 @@ try:
     from .blank_infilling_glm import check_ids, check_labels, derive_documents, derive_positions, find_blanks, find_sop
     from .configuration_glm import GLMConfig
     from .generation_glm import GLMGenerationMixin
-    from .inputs_glm import check_inputs, check_two_streams, refuse_decoder_embeddings
+    from .inputs_glm import ALL_FROZEN, check_inputs, check_two_streams, refuse_decoder_embeddings
 except ImportError:  # a bare checkout or an installed package: the modules stand at the top level
     from blank_infilling_glm import check_ids, check_labels, derive_documents, derive_positions, find_blanks, find_sop
     from configuration_glm import GLMConfig
     from generation_glm import GLMGenerationMixin
-    from inputs_glm import check_inputs, check_two_streams, refuse_decoder_embeddings
+    from inputs_glm import ALL_FROZEN, check_inputs, check_two_streams, refuse_decoder_embeddings
 
 
 logger = logging.get_logger(__name__)
@@ -563,15 +563,16 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
 
     def _predict(self, hidden_states, labels, return_logits, **kwargs):
         """Loss and logits of `hidden_states` (B, T, hidden_size), of which only those with a label need the head in training."""
-        only_loss = labels is not None and self.training and not return_logits
-        if labels is not None:
-            labels = labels.to(hidden_states.device)
+        if labels is None:
+            return None, self.lm_head(hidden_states)
+        labels, only_loss = labels.to(hidden_states.device), self.training and not return_logits
         if only_loss and not torch.compiler.is_compiling():
             labelled = (labels != -100).flatten().nonzero().squeeze(-1)
             hidden_states, labels = hidden_states.flatten(0, 1)[labelled], labels.flatten()[labelled]
-        logits, loss = self.lm_head(hidden_states), None
-        if labels is not None:
-            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+        logits = self.lm_head(hidden_states)
+        loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+        if self.training and torch.is_grad_enabled() and not loss.requires_grad:
+            logger.warning_once(ALL_FROZEN)
         return loss, None if only_loss else logits
 
     def prepare_decoder_input_ids_from_labels(self, labels: torch.LongTensor) -> torch.LongTensor:
@@ -605,10 +606,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         return source.shape[:2] != labels.shape or bool(self._has_blank(source).all())
 
     def _warn_of_what_teaches_nothing(self, source, block_position_ids, labels):
-        """
-        Rows without a piece: a causal model's labels, which Part A holds in sight, or none. Label smoothing takes the labels
-        away, and without `decoder_input_ids` the logits would be those of the source.
-        """
+        """Rows without a piece: a causal model's labels, which Part A holds in sight, or none, as with label smoothing."""
         if source is None or not self._has_no_piece(source, block_position_ids):
             return
         if labels is not None:

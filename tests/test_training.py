@@ -12,6 +12,7 @@ from short_runs import arguments as any_arguments
 from short_runs import losses_of
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer
 
+import modeling_glm
 from transformers_glm.blanking.collator import DataCollatorForBlankInfilling
 
 
@@ -217,3 +218,20 @@ def test_a_pretrained_model_learns_a_target_by_heart(tmp_path, tokenizer):
     trainer.train()
     texts = tokenizer.batch_decode(trainer.predict(pairs(tokenizer)).predictions, skip_special_tokens=True)
     assert texts == [target for _, target in PAIRS]
+
+
+def test_a_frozen_encoder_is_named_where_its_loss_has_no_gradient(tokenizer, caplog):
+    """Row 26: scripts for T5 freeze get_encoder(), which is all of a GLM."""
+    model = make_model(tokenizer=tokenizer).train()
+    batch = DataCollatorForBlankInfilling(tokenizer)([{"input_ids": tokenizer("Ada wrote it")["input_ids"]}])
+    modeling_glm.logger.addHandler(caplog.handler)
+    try:
+        modeling_glm.logger.warning_once.cache_clear()
+        assert model(**batch).loss.requires_grad
+        model.get_encoder().requires_grad_(False)
+        model.eval()(**batch)
+        assert not caplog.messages
+        model.train()(**batch)
+        assert "Freeze some of model.glm.transformer.layers instead" in caplog.text
+    finally:
+        modeling_glm.logger.removeHandler(caplog.handler)
