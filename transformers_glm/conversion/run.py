@@ -157,11 +157,7 @@ def write_hub_state(source: str | Path, file: str | Path) -> None:
         file (`str` or `Path`): the .safetensors file to write. Pickles are never written.
 
     Raises:
-<<<<<<< HEAD
-        `ValueError`: the file exists or is not a .safetensors file; see [`convert`].
-=======
-        `ValueError`: the file exists or is no .safetensors; the checkpoint is not whole, see [`convert`].
->>>>>>> lane-convert13
+        `ValueError`: the file exists or is not a .safetensors file; the checkpoint is not whole, see [`convert`].
     """
     file = Path(file)
     if file.suffix != ".safetensors":
