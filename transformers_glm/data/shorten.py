@@ -66,11 +66,15 @@ class Shortener:
             kept[longest] -= 1
         for name, number in kept.items():
             if number < len(offsets[name]):
-                self.tokens[name] += len(offsets[name]) - number
-                row[name] = self._part(row[name], offsets[name], number, around)
+                start, end = self._bounds(row[name], offsets[name], number, around)
+                self.tokens[name] += sum(token[0] < start or token[1] > end for token in offsets[name])
+                part = row[name][start:end]
+                row[name] = part if start else part.rstrip()  # a word keeps the space before it
 
-    def _part(self, text: str, offsets: Sequence[tuple[int, int]], number: int, around: str | None) -> str:
-        """The part of a text that stays, of `number` tokens at most; a character in several tokens stays whole or not at all."""
+    def _bounds(
+        self, text: str, offsets: Sequence[tuple[int, int]], number: int, around: str | None
+    ) -> tuple[int, int]:
+        """Where the part that stays begins and ends, `number` tokens at most; of a character all of its tokens stay or none."""
         last = first = len(offsets) - number
         if self.keep == "left":
             first = 0
@@ -80,7 +84,7 @@ class Shortener:
             first = max(0, min(before - max(0, number - (behind - before)) // 2, last))
         start = offsets[first - 1][1] if first else 0
         end = offsets[first + number][0] if first + number < len(offsets) else len(text)
-        return text[start : max(start, end)] if first else text[:end].rstrip()  # a word keeps the space before it
+        return start, max(start, end)
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
         if text not in self._known:
