@@ -83,8 +83,8 @@ def test_the_old_state_of_half_a_checkpoint_is_not_written(form, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[" * 100_000, "is no JSON"),
-        ('{"a":' * 100_000, "is no JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"a":' * 100_000, "is not JSON"),
         ("[]", "holds list"),
         ("", "is empty"),
         ("\xff", ""),

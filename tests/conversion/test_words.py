@@ -45,12 +45,12 @@ def test_the_vocabulary_that_the_damaged_ones_come_from_is_converted(tmp_path):
         ({"merges": "#version: 0.2\na b\nc d\nab"}, r"merges\.txt: line 4 is 'ab', and a merge is two words"),
         ({"merges": MERGES + "a b\n"}, r"merges\.txt: lines 2 and 5 are both 'a b'"),
         ({"vocab": '{"a": 0, "b": 1, "c": 1}'}, r"vocab\.json: 'b' and 'c' both have the id 1"),
-        ({"vocab": '{"a": 0, "b": 1, "a": 2}'}, r"vocab\.json is no JSON \(it holds 'a' twice"),
+        ({"vocab": '{"a": 0, "b": 1, "a": 2}'}, r"vocab\.json is not JSON \(it holds 'a' twice"),
         ({"vocab": '{"a": 0, "b": 2}'}, r"vocab\.json: 'b' has the id 2, and the ids of 2 words"),
         ({"vocab": '{"a": 0, "b": "1"}'}, r"vocab\.json: 'b' has the id '1'"),
         ({"vocab": '{"a": 0, "b": true}'}, r"vocab\.json: 'b' has the id True"),
         ({"vocab": '["a", "b"]'}, r"vocab\.json holds list"),
-        ({"vocab": '{"a": 0'}, r"vocab\.json is no JSON"),
+        ({"vocab": '{"a": 0'}, r"vocab\.json is not JSON"),
     ],
 )
 def test_a_damaged_byte_level_vocabulary_is_refused(files, message, tmp_path):
@@ -121,9 +121,9 @@ def test_an_added_token_far_behind_the_vocabulary_is_refused_at_once(added, mess
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        (b"\xff" * 10**6, "is cut off or no SentencePiece model"),
-        (b"\x0b\x01", "is cut off or no SentencePiece model"),
-        (b"\x0a\x02\x08\x01", "is cut off or no SentencePiece model"),
+        (b"\xff" * 10**6, "is cut off or not a SentencePiece model"),
+        (b"\x0b\x01", "is cut off or not a SentencePiece model"),
+        (b"\x0a\x02\x08\x01", "is cut off or not a SentencePiece model"),
         (b"\x0a\x03\x0a\x01a" * 2, "pieces 0 and 1 are both 'a'"),
         (b"\x0a\x02\x0a\x00", "piece 0 has 0 characters"),
         (b"\x0a\x83\x02\x0a\x80\x02" + b"a" * 256, "piece 0 has 256 characters"),
