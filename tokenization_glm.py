@@ -214,6 +214,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     def __setattr__(self, name, value):
         """A role takes effect at once, and so does `append_mask`."""
         super().__setattr__(name, value)
+        if name == "deprecation_warnings":  # what has been warned of, which a call keeps in the cache
+            vars(self).get("cache", {}).pop("warned", None)
         if name.removesuffix("_id") in (*TOKEN_NAMES, "append_mask") and "cache" in vars(self):
             self.update_post_processor()
 
