@@ -240,10 +240,22 @@ def _places(encoding: Encoding, blanks: set[int]) -> set[tuple]:
 
 
 def length_of_model(folder: str | None) -> dict[str, int]:
-    """What `truncation=True` cuts to: the length of the model in the same folder, if there is one."""
+    """
+    What `truncation=True` cuts to: the length of the model in the same folder, if there is one.
+
+    Raises:
+        `ValueError`: the folder's config.json is not a JSON object.
+    """
     config = Path(folder or "", "config.json")
-    settings = json.loads(config.read_text(encoding="utf-8")) if folder and config.is_file() else {}
-    return {"model_max_length": settings["max_sequence_length"]} if "max_sequence_length" in settings else {}
+    if not folder or not config.is_file():
+        return {}
+    try:
+        length = json.loads(config.read_text(encoding="utf-8")).get("max_sequence_length")
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise ValueError(
+            f"{config} is not a JSON object ({error}). Copy the folder again, or remove the file."
+        ) from error
+    return {"model_max_length": length} if isinstance(length, int) and length > 0 else {}
 
 
 def is_hidden(token: str, backend: Tokenizer) -> bool:

@@ -295,15 +295,17 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             self._tokenizer, self._without_template, template, with_blank, self.mask_token_ids if with_blank else ()
         )
         view = self._view(_tokenizer=backend, deprecation_warnings=self.cache.setdefault("warned", {}))
-        is_empty = isinstance(text, (list, tuple)) and not text
+        is_empty = isinstance(text, (list, tuple)) and not (text or text_pair)
         try:
-            encoded = super(GLMTokenizer, view)._encode_plus([""] if is_empty else text, text_pair or None, **kwargs)
+            encoded = super(GLMTokenizer, view)._encode_plus(
+                [""] if is_empty else text, None if is_empty else text_pair, **kwargs
+            )
         except (TypeError, UnicodeEncodeError):
             backend.explain_unreadable([text, text_pair or []])
             raise
         if is_empty:
             return BatchEncoding({name: values[:0] for name, values in encoded.items()})
-        if backend.truncation and template is None and not kwargs.get("return_overflowing_tokens"):
+        if backend.truncation and not self._encodes_targets and not kwargs.get("return_overflowing_tokens"):
             ids = dict(zip(self._blank_tokens(), self.mask_token_ids, strict=True))
             backend.refuse_lost_blanks(encoded.encodings or [], ids, kwargs.get("max_length"))
         return encoded

@@ -127,6 +127,20 @@ def test_no_texts_give_no_rows(letters):
     assert dict(letters([])) == {"input_ids": [], "attention_mask": []}
 
 
+@pytest.mark.parametrize("texts, pairs", [([], ["a"]), (["a"], [])])
+def test_pairs_of_another_number_are_refused(letters, texts, pairs):
+    with pytest.raises(ValueError, match="does not match batch length"):
+        letters(texts, pairs)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
+def test_a_damaged_configuration_beside_a_tokenizer_is_named(letters, tmp_path, content):
+    letters.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json is not a JSON object"):
+        GLMTokenizer.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize(
     "texts, message",
     [
@@ -180,6 +194,9 @@ def test_the_appended_blank_in_a_chat(appending):
     assert appending.apply_chat_template(chat, return_dict=False) == [*appending("ab")["input_ids"][1:-1]]
     chat[0]["content"] = "a[MASK]"
     assert appending.apply_chat_template(chat, return_dict=False) == appending("a[MASK]")["input_ids"][1:-1]
+    with pytest.raises(ValueError, match="would cut off 1 of the mask tokens"):
+        chat[0]["content"] = "[MASK]" + "ab" * 9
+        appending.apply_chat_template(chat, truncation=True, max_length=6)
     assert appending("ab", add_special_tokens=False)["input_ids"] == appending("ab")["input_ids"][1:-2]
 
 

@@ -4,8 +4,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from transformers_glm.integrations.trl_support import check_trainers
 
 
 pytestmark = pytest.mark.core
@@ -80,3 +83,8 @@ def test_every_public_name_loads():
     assert set(dir(transformers_glm)) == set(transformers_glm.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'GlmModel'"):
         _ = transformers_glm.GlmModel
+
+
+def test_a_release_of_trl_without_the_base_of_its_trainers_is_told_of(caplog):
+    check_trainers(SimpleNamespace())
+    assert "This release of TRL is not known" in caplog.text

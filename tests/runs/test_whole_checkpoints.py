@@ -84,6 +84,30 @@ def test_a_shard_that_is_missing_is_named(output_dir, caplog):
     assert last(output_dir) == str(output_dir / "checkpoint-8") and "model-00002-of-00002" in caplog.text
 
 
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"weight_map": 5}', b'{"metadata": {}}'])
+def test_a_damaged_or_missing_index_is_named(output_dir, content, caplog):
+    """Row 14: the same holds for the file that says which shard has what."""
+    folder = output_dir / "checkpoint-12"
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    if content is not None:
+        (folder / "model.safetensors.index.json").write_bytes(content)
+    assert last(output_dir) == str(output_dir / "checkpoint-8")
+    assert "model.safetensors.index.json is " in caplog.text
+
+
+def test_a_state_that_is_no_object_is_named(output_dir, caplog):
+    """Row 14."""
+    (output_dir / "checkpoint-12" / "trainer_state.json").write_text("[4]")
+    assert last(output_dir) == str(output_dir / "checkpoint-8") and "it has no global_step" in caplog.text
+
+
+def test_a_schedule_that_deepspeed_keeps_is_not_missed(output_dir):
+    folder = output_dir / "checkpoint-12"
+    (folder / "global_step12").mkdir()
+    (folder / "scheduler.pt").unlink()
+    assert last(output_dir) == str(folder)
+
+
 def test_each_part_of_a_checkpoint_has_its_file_here():
     assert len(PARTS) == len(FILES)
 

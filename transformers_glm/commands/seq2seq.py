@@ -24,7 +24,9 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     from ..seq2seq.arguments import RowArguments, TaskArguments
 
     dataclasses = (FinetuningArguments, RowArguments, TaskArguments)
-    parsed = parse_arguments(dataclasses, arguments, description=__doc__, training="Seq2SeqTrainingArguments")
+    parsed = parse_arguments(
+        dataclasses, arguments, description=__doc__, training="Seq2SeqTrainingArguments", report_to="tensorboard"
+    )
     from ..runs.lock import alone_in
     from ..seq2seq.run import finetune
 

@@ -6,10 +6,13 @@ They score the next token of a text that is read from left to right. GLM's label
 piece all tokens see each other.
 """
 
+import logging
 from types import CodeType
 
 from wrapt import BoundFunctionWrapper, wrap_function_wrapper
 
+
+logger = logging.getLogger(__name__)
 
 MODEL_TYPE = "glm_infilling"
 SERVED = ("SFTTrainer", "RewardTrainer")
@@ -17,7 +20,15 @@ SERVED = ("SFTTrainer", "RewardTrainer")
 
 def check_trainers(base_trainer) -> None:
     """Refuse GLM where a trainer of TRL is made that would teach it something else, in `trl.trainer.base_trainer`."""
-    if not isinstance(base_trainer._BaseTrainer.__init__, BoundFunctionWrapper):  # otherwise a reload of this package
+    base = getattr(
+        base_trainer, "_BaseTrainer", None
+    )  # private: all trainers of TRL are made of it, and nothing public is
+    if base is None:
+        logger.warning(
+            "This release of TRL is not known: its trainers that score completions (DPO, GRPO, ...) are not refused for a GLM, whose "
+            "loss there would be of tokens in sight."
+        )
+    elif not isinstance(base.__init__, BoundFunctionWrapper):  # otherwise a reload of this package
         wrap_function_wrapper(base_trainer, "_BaseTrainer.__init__", _make)
 
 

@@ -21,12 +21,10 @@ from .whole_checkpoints import last_checkpoint
 
 logger = logging.getLogger(__name__)
 
-# settings that may differ when a run is resumed: they change no step, or may change on the way, as a learning rate or a time may;
-# those in the last line had these names in earlier versions, and an old run.json still holds them
+# settings that may differ when a run is resumed: they change no step, or may change on the way, as a learning rate or a time may
 NO_MATTER = (
     *("workers", "evaluation_data", "evaluation_split", "evaluation_rows", "metrics"),
     *("generation", "max_seconds", "muon_learning_rate"),
-    *("eval_data", "eval_split", "eval_rows", "keep_model"),
 )
 
 

@@ -66,6 +66,8 @@ def last_checkpoint(training_args: TrainingArguments) -> str | None:
 
 def _faults(checkpoint: Path, parts: list[str]) -> Iterator[str]:
     """What is missing or damaged. Files are opened and their ends looked for; they are not read whole."""
+    if any(checkpoint.glob("global_step*")):  # DeepSpeed may keep the schedule there
+        parts = [part for part in parts if part != "schedule"]
     for part in parts:
         files = [file for name in PARTS[part] for file in sorted(checkpoint.glob(name))]
         if not files:
@@ -77,8 +79,16 @@ def _faults(checkpoint: Path, parts: list[str]) -> Iterator[str]:
                 yield f"{file.name} is damaged ({error or type(error).__name__})"
     index = checkpoint / "model.safetensors.index.json"
     if index.is_file():
-        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        yield from (f"{file} is missing" for file in sorted(named) if not (checkpoint / file).is_file())
+        try:
+            named = sorted(
+                {str(file) for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+            )
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            yield f"{index.name} is damaged ({type(error).__name__}: {error})"
+        else:
+            yield from (f"{file} is missing" for file in named if not (checkpoint / file).is_file())
+    elif any(checkpoint.glob("model-*.safetensors")):
+        yield f"{index.name} is missing"
 
 
 def _open(file: Path) -> None:
@@ -88,7 +98,8 @@ def _open(file: Path) -> None:
         with safe_open(file, "pt"):  # a file that ends early is refused
             return
     if file.name == TRAINER_STATE_NAME:
-        if not isinstance(json.loads(file.read_text(encoding="utf-8")).get("global_step"), int):
+        state = json.loads(file.read_text(encoding="utf-8"))
+        if not (isinstance(state, dict) and isinstance(state.get("global_step"), int)):
             raise ValueError("it has no global_step")
     elif file.suffix in (".pt", ".bin", ".pth"):
         with zipfile.ZipFile(file):  # its list of contents stands at the end
