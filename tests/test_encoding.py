@@ -15,6 +15,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 import transformers_glm  # noqa: F401  (registers the tokenizer)
 from configuration_glm import GLMConfig
 from tokenization_glm import GLMTokenizer
+from transformers_glm import ClozeTask
+from transformers_glm.cloze.rows import ClozeEncoder
+from transformers_glm.infilling import read_prompt
 
 
 pytestmark = pytest.mark.core
@@ -207,3 +210,16 @@ def test_a_length_without_room_is_refused(letters):
         letters("abcdef", truncation=True, max_length=5, stride=3)
     with pytest.raises(ValueError, match="truncation='only_second' may cut 1"):
         letters("abcdef", "a", truncation="only_second", max_length=5)
+
+
+def test_code_that_checks_lengths_itself_is_not_warned_of_them(letters, caplog):
+    """`tokenizer(text)` warns of what the model cannot read; filling refuses it by name, and tasks shorten it."""
+    tokenizer = copy.deepcopy(letters)
+    tokenizer.model_max_length = 8
+    with pytest.raises(ValueError, match="position table"):
+        read_prompt("[MASK]" + "ab" * 9, tokenizer, 9)
+    task = ClozeTask("{{ text }} [MASK]", {"a": "a", "b": "b"})
+    assert len(ClozeEncoder(task, tokenizer, 8)({"text": "ab" * 9})["input_ids"]) < 9
+    assert "longer than the specified maximum" not in caplog.text
+    tokenizer("ab" * 9)
+    assert "longer than the specified maximum" in caplog.text

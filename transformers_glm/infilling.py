@@ -91,7 +91,7 @@ class Prompt:
 
 def read_prompt(text: str, tokenizer: PreTrainedTokenizerBase, positions: int | None = None) -> Prompt:
     """Encode a text with blanks, of at most `positions` tokens; as in pretraining, nothing follows a [gMASK] at its end."""
-    token_ids = list(tokenizer(text, truncation=False)["input_ids"])
+    token_ids = list(tokenizer(text, truncation=False, verbose=False)["input_ids"])
     blanks = sum(token_id in tokenizer.mask_token_ids for token_id in token_ids)
     mask_tokens = tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids)
     if blanks == 0:

@@ -75,7 +75,7 @@ class ClassifierEncoder:
         return {"input_ids": tokens, "labels": label}
 
     def _tokens(self, row: Row) -> list[int]:
-        return self.tokenizer(*(template(text).write(row) for text in self.texts))["input_ids"]
+        return self.tokenizer(*(template(text).write(row) for text in self.texts), verbose=False)["input_ids"]
 
 
 class ClassifierScorer:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model of a run on a ClozeTask: one that scores candidates in a blank, or one with a head on [CLS]."""
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from modeling_glm import GLMForSequenceClassification
 from multiple_choice_glm import GLMForMultipleChoice
 
 from ..agreement import check_agreement
+from ..runs.adapters import add_lora
 from ..runs.models import new_config
 from .arguments import ClozeArguments
 from .labels import known_labels
@@ -33,11 +34,9 @@ def make_model(task: ClozeTask, tokenizer: PreTrainedTokenizerBase, model_args: 
 
 def with_adapters(model: PreTrainedModel, rank: int) -> PeftModel:
     """The model with LoRA adapters to train in its place, and the classifier's head, which is new and is trained whole."""
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["query_key_value"])
     if isinstance(model, GLMForSequenceClassification):
-        config.task_type, config.modules_to_save = "SEQ_CLS", ["classifier"]
-        return get_peft_model(model, config)
-    model = get_peft_model(model, config)
+        return add_lora(model, rank, task_type="SEQ_CLS", modules_to_save=["classifier"])
+    model = add_lora(model, rank)
     # what PEFT loads the adapter as: it has no type for choices, and these weights are those of the LM that fills blanks
     model.active_peft_config.task_type = "SEQ_2_SEQ_LM"
     return model

@@ -98,7 +98,7 @@ class ClozeEncoder:
         for number, row in enumerate(rows, start=start):
             with naming_row(row.get(ROW_NUMBER, number)):
                 texts.append(self._texts(row))
-        tokens = iter(self.tokenizer([text for of_row in texts for text in of_row])["input_ids"])
+        tokens = iter(self.tokenizer([text for of_row in texts for text in of_row], verbose=False)["input_ids"])
         encoded = []
         for number, (row, of_row) in enumerate(zip(rows, texts, strict=True), start=start):
             with naming_row(row.get(ROW_NUMBER, number)):
@@ -127,7 +127,7 @@ class ClozeEncoder:
         return [self.task.question(row, candidate) for (candidate,) in self.task.texts_of(row).values()]
 
     def _questions(self, row: Row) -> list[list[int]]:
-        return self.tokenizer(self._texts(row))["input_ids"]
+        return self.tokenizer(self._texts(row), verbose=False)["input_ids"]
 
     def _check_blanks(self, questions: list[list[int]], choices: Mapping[Any, Spans]) -> None:
         masks = set(self.tokenizer.mask_token_ids)

@@ -159,7 +159,9 @@ def print_fillings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, d
         sentence
         for document in documents
         for sentence in re.split(rf"(?<=[{MARKS}])\s+|\n|(?<=[。！？])", document)
-        if sentence[-1:] in MARKS and len(WORD.findall(sentence)) > 4 and len(tokenizer(sentence)["input_ids"]) < fits
+        if sentence[-1:] in MARKS
+        and len(WORD.findall(sentence)) > 4
+        and len(tokenizer(sentence, verbose=False)["input_ids"]) < fits
     ]
     for number, sentence in enumerate(rng.sample(sentences, min(SENTENCES, len(sentences)))):
         words, blanked = [word.span() for word in WORD.finditer(sentence)], sentence

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset
-from peft import LoraConfig, TaskType, get_peft_model
 from transformers import Seq2SeqTrainingArguments, set_seed
 
 from ..agreement import check_agreement
 from ..data.reader import load_table
 from ..data.templates import MASKS, template
 from ..metrics.texts import check_metrics
+from ..runs.adapters import add_lora
 from ..runs.checkpoints import check_same_run, save, train_from_checkpoint
 from ..runs.model_arguments import FinetuningArguments
 from ..runs.models import load_or_initialize, load_or_train_tokenizer
@@ -69,10 +69,9 @@ def finetune(
         "parameters": model.num_parameters(),
     }
     training_args.predict_with_generate = not is_infilling
-    collator, rank = task.collator(model), model_args.lora_r
-    if rank:
-        lora = {"r": rank, "lora_alpha": 2 * rank, "target_modules": ["query_key_value"]}
-        model = get_peft_model(model, LoraConfig(task_type=TaskType.SEQ_2_SEQ_LM, **lora))
+    collator = task.collator(model)
+    if model_args.lora_r:
+        model = add_lora(model, model_args.lora_r, task_type="SEQ_2_SEQ_LM")
     trainer = Seq2SeqTrainerInRowOrder(
         model,
         training_args,

@@ -54,7 +54,7 @@ def blank_words(text: str, ratio: float, rng: random.Random, units: Units = "eng
 
 def lay_out_blanked(blanked: Blanked, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
     """The row of a blanked text: its pieces stand in the order of the text, each on its own blank."""
-    part_a = tokenizer(blanked.text, truncation=False)["input_ids"]
+    part_a = tokenizer(blanked.text, truncation=False, verbose=False)["input_ids"]
     masks = set(tokenizer.mask_token_ids)
     positions = [position for position, token in enumerate(part_a) if token in masks]
     spans = [tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in blanked.answers]
